@@ -1,0 +1,43 @@
+"""graphrep: embeddings, clusters, links and recommendations from graphs.
+
+Names load on first use, so that ``import graphrep`` costs next to nothing and loads neither torch nor PyG.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES = ("data", "errors", "eval", "interop", "kernels", "methods", "registry", "typing")
+_NAMES = {
+    "FastRP": "graphrep.methods.fastrp",
+    "Graph": "graphrep.data.graph",
+    "GraphrepError": "graphrep.errors",
+    "from_dgl": "graphrep.interop.dgl",
+    "from_networkx": "graphrep.interop.networkx",
+    "from_pyg": "graphrep.interop.pyg",
+    "from_scipy": "graphrep.interop.scipy",
+    "load": "graphrep.data.datasets",
+    "load_embeddings": "graphrep.data.embeddings",
+    "read": "graphrep.data.read",
+    "save_embeddings": "graphrep.data.embeddings",
+}
+
+__all__ = ["__version__", *sorted(_MODULES), *sorted(_NAMES)]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports public names on first use (PEP 562)."""
+    if name in _MODULES:
+        return importlib.import_module(f"graphrep.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'graphrep' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,121 @@
+"""What every numba kernel shares: serial twins, thread counts, row prefetch, huge-page outputs.
+
+Why serial twins: a forked child of a process that has used GNU OpenMP is killed when it enters a parallel region, the
+`workqueue` layer aborts on concurrent calls, and starting threads costs more than small inputs take.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core import types as nb_types
+from numba.extending import intrinsic
+
+__all__ = ["TwinKernel", "empty_output", "int_bits", "num_threads", "prefetch_row", "twin"]
+
+SMALL_WORK = 65_536  # elements below which threads cost more than they bring
+HUGE_PAGE_BYTES = 4 << 20  # numpy asks the kernel for huge pages at this size and above
+
+_forked = False
+_workqueue_lock = threading.Lock()
+
+
+def _mark_forked() -> None:
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_mark_forked)
+
+
+def num_threads() -> int:
+    """Threads that kernels use: torch's setting, at most the pool numba was started with, and 1 after a fork."""
+    return 1 if _forked else max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+
+
+class TwinKernel:
+    """A numba function compiled twice, parallel and serial, that picks one per call.
+
+    The twin has a name of its own because numba's on-disk cache does not tell the two apart otherwise.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, fastmath: bool | set[str] = False) -> None:
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        serial_code = function.__code__.replace(co_name=f"{function.__name__}_serial")
+        serial = types.FunctionType(
+            serial_code, function.__globals__, f"{function.__name__}_serial", function.__defaults__
+        )
+        serial.__qualname__ = f"{function.__qualname__}_serial"
+        serial.__module__ = function.__module__
+        options: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": fastmath, "error_model": "numpy"}
+        self.parallel = numba.njit(parallel=True, **options)(function)
+        self.serial = numba.njit(**options)(serial)
+
+    def __call__(self, *args: Any, work: int) -> Any:
+        """Runs the kernel; `work` is the number of elements touched, which decides about threads."""
+        threads = num_threads()
+        if threads == 1 or work < SMALL_WORK:
+            return self.serial(*args)
+        numba.set_num_threads(threads)
+        if _is_workqueue():
+            with _workqueue_lock:
+                return self.parallel(*args)
+        return self.parallel(*args)
+
+
+def _is_workqueue() -> bool:
+    """Whether numba runs on its `workqueue` layer; before the first parallel call that is not known, so lock."""
+    try:
+        return str(numba.threading_layer()) == "workqueue"
+    except ValueError:
+        return True
+
+
+def twin(*, fastmath: bool | set[str] = False) -> Callable[[Callable[..., Any]], TwinKernel]:
+    """Decorator form of :class:`TwinKernel`."""
+    return lambda function: TwinKernel(function, fastmath=fastmath)
+
+
+@intrinsic
+def prefetch_row(typingctx: Any, array: Any, offset: Any) -> Any:
+    """Asks the CPU to load the cache line of ``array.ravel()[offset]`` (C-contiguous array) for reading."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array_type, _ = signature.args
+        data = context.make_array(array_type)(context, builder, args[0]).data
+        pointer = builder.gep(data, [args[1]])
+        byte_pointer = builder.bitcast(pointer, cgutils.voidptr_t)
+        int32 = ir.IntType(32)
+        function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, int32, int32, int32])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0i8")
+        builder.call(function, [byte_pointer, int32(0), int32(3), int32(1)])
+        return context.get_dummy_value()
+
+    return nb_types.void(array, nb_types.int64), codegen
+
+
+def empty_output(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An uninitialised CPU tensor; large ones come from numpy, which asks for huge pages.
+
+    First touch of 256 MB in 4 KB pages costs several times what the kernels need to fill it.
+    """
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if size < HUGE_PAGE_BYTES:
+        return torch.empty(shape, dtype=dtype)
+    return torch.from_numpy(np.empty(size, dtype=np.uint8)).view(dtype).reshape(shape)
+
+
+def int_bits(x: torch.Tensor) -> np.ndarray[Any, Any]:
+    """A numpy view of a CPU tensor; half types, which numba lacks, come as their bits in int16."""
+    x = x.detach()
+    return (x.view(torch.int16) if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()

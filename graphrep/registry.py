@@ -1,0 +1,70 @@
+"""Names of methods, recipes and objectives, with where each lives; listing them imports nothing heavy."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphrep.errors import UnknownNameError
+
+__all__ = ["METHODS", "Entry", "lookup", "suggest"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name.
+
+    Attributes:
+        target: ``"module:object"``, imported on first use.
+        task: what the method is for (``embed``, ``cluster``, ``linkpred``, ``recommend``).
+        summary: one line for ``graphrep list``.
+        needs: what the input must hold beyond edges (``features``, ``labels``, ``text``).
+        bibtex: the authors' citation.
+    """
+
+    target: str
+    task: str
+    summary: str
+    needs: tuple[str, ...] = ()
+    bibtex: str = ""
+
+    def load(self) -> Any:
+        """Imports and returns the registered object."""
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to `name` as a question, or an empty string."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def lookup(name: str, table: Mapping[str, Entry], *, kind: str) -> Entry:
+    """The entry registered under `name`.
+
+    Raises:
+        UnknownNameError: no such name; the message has the closest one.
+    """
+    if name not in table:
+        raise UnknownNameError(f'Unknown {kind} "{name}".{suggest(name, table)}', hint=f"graphrep list {kind}s")
+    return table[name]
+
+
+METHODS: dict[str, Entry] = {
+    "fastrp": Entry(
+        target="graphrep.methods.fastrp:FastRP",
+        task="embed",
+        summary="very sparse random projection of neighbourhood averages; no training, no features needed",
+        bibtex="""@inproceedings{chen2019fastrp,
+  title     = {Fast and Accurate Network Embeddings via Very Sparse Random Projection},
+  author    = {Chen, Haochen and Sultan, Syed Fahad and Tian, Yingtao and Chen, Muhao and Skiena, Steven},
+  booktitle = {Proceedings of the 28th ACM International Conference on Information and Knowledge Management},
+  year      = {2019},
+  doi       = {10.1145/3357384.3357879}
+}""",
+    ),
+}
