@@ -1,1 +1,40 @@
-"""data."""
+"""Graphs and where they come from: the `Graph` object, files, named data sets, saved embeddings.
+
+Names load on first use, so that importing this package loads neither torch nor any optional library. (The functions
+`read` and `check` have modules of the same name: take `read` from ``graphrep`` or from ``graphrep.data.read``.)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_NAMES = {
+    "Embeddings": "embeddings",
+    "Graph": "graph",
+    "GraphWarning": "check",
+    "ReadReport": "report",
+    "as_graph": "read",
+    "atomic_write": "write",
+    "card": "datasets",
+    "list_datasets": "datasets",
+    "load": "datasets",
+    "load_embeddings": "embeddings",
+    "open_graph": "read",
+    "save_embeddings": "embeddings",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports public names on first use (PEP 562)."""
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"graphrep.data.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'graphrep.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,193 @@
+"""Turning what users pass (lists, numpy, torch of any integer type) into the tensors a Graph holds."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphrep.data.check import check_weight
+from graphrep.errors import DTypeError, ShapeError
+from graphrep.kernels._build import group_by_row
+from graphrep.kernels._check import check_edge_index
+
+__all__ = [
+    "as_edge_index",
+    "as_features",
+    "as_ids",
+    "as_labels",
+    "as_tensor",
+    "as_weight",
+    "pad_rows",
+    "sorted_rows",
+    "sparse_features",
+]
+
+_INT32_LIMIT = 2**31 - 1
+
+
+def as_tensor(value: Any, name: str) -> Tensor:
+    """A tensor that shares memory where it can; numpy arrays that are read-only are copied."""
+    if isinstance(value, Tensor):
+        return value
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise DTypeError(f"{name} has dtype {array.dtype}; numbers are needed.", hint="torch.as_tensor(...)")
+        if array.dtype in (np.uint16, np.uint32, np.uint64):
+            array = array.astype(np.int64)
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DTypeError):
+            raise
+        raise DTypeError(f"{name} of type {type(value).__name__} is not an array: {error}.") from error
+
+
+def as_edge_index(value: Any) -> Tensor:
+    """(2, E) int64."""
+    tensor = as_tensor(value, "edge_index")
+    if tensor.numel() == 0 and tensor.dim() == 2 and tensor.shape[0] == 2:
+        return tensor.long()
+    if tensor.dtype in (torch.int8, torch.int16, torch.uint8):
+        tensor = tensor.long()
+    check_edge_index(tensor)
+    return tensor.long().contiguous()
+
+
+def as_weight(value: Any, num_edges: int) -> Tensor | None:
+    """(E,) floating point, finite."""
+    if value is None:
+        return None
+    tensor = as_tensor(value, "edge_weight")
+    if tensor.dim() == 2 and tensor.shape[1] == 1:
+        tensor = tensor[:, 0]
+    check_weight(tensor, num_edges)
+    return tensor if tensor.is_floating_point() else tensor.float()
+
+
+def as_features(value: Any) -> Tensor | None:
+    """(N, F) floating point: dense, or sparse CSR (scipy matrices and other torch layouts become CSR)."""
+    if value is None:
+        return None
+    if hasattr(value, "tocsr"):
+        value = value.tocsr()
+        return sparse_features(value.indptr, value.indices, value.data, value.shape)
+    tensor = as_tensor(value, "x")
+    if tensor.is_complex():
+        raise DTypeError(f"x must hold real numbers; got {tensor.dtype}.", hint="x.real, or torch.view_as_real(x)")
+    if tensor.dim() == 1:
+        tensor = tensor[:, None]
+    if tensor.dim() != 2:
+        raise ShapeError(f"x must have shape (N, F); got {tuple(tensor.shape)}.", hint="x.flatten(1)")
+    if tensor.layout is torch.strided:
+        return tensor if tensor.is_floating_point() else tensor.float()
+    if tensor.layout is not torch.sparse_csr:
+        tensor = _quietly(lambda: tensor.to_sparse_csr())
+    if tensor.values().is_floating_point():
+        return tensor
+    return sparse_features(tensor.crow_indices(), tensor.col_indices(), tensor.values(), tuple(tensor.shape))
+
+
+def sparse_features(indptr: Any, indices: Any, data: Any, shape: tuple[int, ...]) -> Tensor:
+    """(N, F) torch sparse CSR from the three arrays of a CSR matrix.
+
+    Raises:
+        ShapeError: the arrays do not form a matrix of that shape.
+    """
+    crow, col = as_tensor(indptr, "x_indptr").long(), as_tensor(indices, "x_indices").long()
+    values = as_tensor(data, "x_data")
+    values = values if values.is_floating_point() else values.float()
+    try:
+        return _quietly(lambda: torch.sparse_csr_tensor(crow, col, values, size=tuple(int(n) for n in shape)))
+    except (RuntimeError, IndexError) as error:
+        raise ShapeError(f"The sparse features do not form a {tuple(shape)} matrix: {error}.") from error
+
+
+def _quietly(make: Any) -> Tensor:
+    """Hides that torch warns once that CSR support is in beta; users of this package can do nothing about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR", category=UserWarning)
+        result: Tensor = make()
+    return result
+
+
+def as_labels(value: Any) -> Tensor | None:
+    """(N,) int64 class numbers, or (N, C) 0/1 in the given dtype; real targets are kept as they are."""
+    if value is None:
+        return None
+    tensor = as_tensor(value, "y")
+    if tensor.dim() == 2 and tensor.shape[1] == 1:
+        tensor = tensor[:, 0]
+    if tensor.dim() not in (1, 2):
+        raise ShapeError(f"y must have shape (N,) or (N, C); got {tuple(tensor.shape)}.", hint="y.reshape(N, -1)")
+    return tensor.long() if tensor.dim() == 1 and not tensor.is_floating_point() else tensor
+
+
+def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
+    """An int64 tensor or a numpy array of text, one axis."""
+    if value is None:
+        return None
+    if isinstance(value, Tensor):
+        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+            raise DTypeError(f"ids must be integers or text; got {value.dtype}.", hint="ids.long()")
+        value = value.long().cpu()
+    else:
+        array = np.asarray(value)
+        if array.dtype == object and all(isinstance(v, str) for v in array.flat):
+            array = array.astype(str)
+        if array.dtype.kind not in "iuU":
+            raise DTypeError(f"ids must be integers or text; got {array.dtype}.", hint="[str(i) for i in ids]")
+        value = array if array.dtype.kind == "U" else torch.from_numpy(array.astype(np.int64))
+    if value.ndim != 1:
+        raise ShapeError(f"ids must have one axis; got shape {tuple(value.shape)}.", hint="ids.reshape(-1)")
+    result: Tensor | np.ndarray[Any, Any] = value
+    return result
+
+
+def pad_rows(x: Tensor, count: int) -> Tensor:
+    """`x` with zero rows added at the end up to `count` rows."""
+    missing = count - x.shape[0]
+    if x.layout is torch.strided:
+        return torch.cat([x, x.new_zeros(missing, x.shape[1])])
+    crow = torch.cat([x.crow_indices(), x.crow_indices()[-1:].expand(missing)])
+    return sparse_features(crow, x.col_indices(), x.values(), (count, x.shape[1]))
+
+
+def sorted_rows(row: Tensor, col: Tensor, weight: Tensor | None, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Groups entries by row, sorted by column inside each row and by weight among equal columns.
+
+    Two stable counting sorts, or one when the columns already ascend; O(E + N).
+
+    Returns:
+        rowptr (N + 1,), col (E,), perm (E,) positions in the given order.
+    """
+    dtype = torch.int32 if max(num_nodes, row.numel()) < _INT32_LIMIT else torch.int64
+    row, col = row.to(dtype), col.to(dtype)
+    rowptr, sorted_col, perm = _two_passes(row, col, num_nodes)
+    if weight is not None and _has_duplicates(rowptr, sorted_col):
+        by_weight = torch.argsort(weight, stable=True)
+        rowptr, sorted_col, perm = _two_passes(row[by_weight], col[by_weight], num_nodes)
+        perm = by_weight[perm]
+    return rowptr, sorted_col, perm
+
+
+def _two_passes(row: Tensor, col: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+    if bool((col[1:] >= col[:-1]).all()):
+        return group_by_row(row, col, num_nodes)
+    _, row, first = group_by_row(col, row, num_nodes)
+    rowptr, sorted_col, second = group_by_row(row, col[first], num_nodes)
+    return rowptr, sorted_col, first[second]
+
+
+def _has_duplicates(rowptr: Tensor, col: Tensor) -> bool:
+    """Whether some row holds a column twice (columns ascend inside rows)."""
+    if col.numel() < 2:
+        return False
+    equal = col[1:] == col[:-1]
+    starts = rowptr[1:-1]
+    starts = starts[(starts > 0) & (starts < col.numel())].long()
+    equal[starts - 1] = False  # a row may begin with the column the row before it ends with
+    return bool(equal.any())
