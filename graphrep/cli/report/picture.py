@@ -1,0 +1,211 @@
+"""Two coordinates and a colour per node: PCA or UMAP, groups by label or degree, packed for the page or drawn to PNG."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphrep.errors import GraphrepError, MissingExtraError, UnknownNameError
+
+__all__ = ["PALETTE", "Picture", "make_picture", "pca", "save_png"]
+
+# Ten colours chosen to stay apart under the common colour deficiencies (M. A. Petroff, arXiv 2107.02270).
+PALETTE = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+DEGREE_RAMP = ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838")  # cividis, dark to light
+MAX_POINTS = 200_000
+MAX_GROUPS = 60
+_ROWS = 16_384
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Points of a picture in drawing order.
+
+    Attributes:
+        xy: (M, 2) coordinates in [0, 1].
+        group: (M,) index of the group that colours each point.
+        groups: names of the groups.
+        colors: a colour per group.
+        names: (M,) node names.
+        what: what a group is (``class``, ``cluster``, ``degree``).
+        centers: whether to write the groups' names at their centres.
+        note: one sentence on what is drawn.
+    """
+
+    xy: Array
+    group: Array
+    groups: Sequence[str]
+    colors: Sequence[str]
+    names: Sequence[Any]
+    what: str
+    centers: bool
+    note: str
+
+    def middle(self) -> Array:
+        """(groups, 2) median position of each group's points."""
+        return np.stack([np.median(self.xy[self.group == g], axis=0) for g in range(len(self.groups))])
+
+    def packed(self) -> dict[str, Any]:
+        """The points as JSON-ready values; coordinates take two bytes each."""
+        fixed = np.round(self.xy * 65535).astype("<u2")
+        plain = all(isinstance(name, int) for name in self.names)
+        return {
+            "xy": base64.b64encode(fixed.tobytes()).decode(),
+            "group": base64.b64encode(self.group.astype(np.uint8).tobytes()).decode(),
+            "ids" if plain else "names": list(self.names) if plain else [str(name) for name in self.names],
+            "groups": list(self.groups),
+            "colors": list(self.colors),
+            "sizes": np.bincount(self.group, minlength=len(self.groups)).tolist(),
+            "centers": np.round(self.middle() * 65535).astype(int).tolist() if self.centers else None,
+            "what": self.what,
+        }
+
+
+def pca(z: Array) -> Array:
+    """(N, 2) scores on the two leading principal axes of the unit rows of `z`; signs fixed, memory d x d.
+
+    Example:
+        >>> pca(np.eye(3, dtype=np.float32)).shape
+        (3, 2)
+    """
+    n, d = z.shape
+    total, second = np.zeros(d), np.zeros((d, d))
+    for start in range(0, n, _ROWS):
+        rows = _unit(z[start : start + _ROWS])
+        total += rows.sum(0)
+        second += rows.T @ rows
+    mean = total / max(n, 1)
+    _, axes = np.linalg.eigh(second / max(n, 1) - np.outer(mean, mean))
+    axes = axes[:, ::-1][:, :2]
+    axes = axes * np.where(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+    flat = np.concatenate([(_unit(z[s : s + _ROWS]) - mean) @ axes for s in range(0, n, _ROWS)] or [np.zeros((0, 2))])
+    return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+
+
+def _unit(rows: Array) -> Array:
+    rows = rows.astype(np.float64)
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norm > 0, norm, 1.0)
+
+
+def _umap(z: Array, seed: int) -> Array:
+    try:
+        import umap
+    except ImportError as error:
+        raise MissingExtraError(
+            "A UMAP picture needs umap-learn, which is not installed.", hint='pip install "graphrep[viz]", or pca'
+        ) from error
+    return np.asarray(umap.UMAP(n_components=2, metric="cosine", random_state=seed).fit_transform(z))
+
+
+def make_picture(
+    z: Array,
+    names: Sequence[Any],
+    labels: Array | None = None,
+    degree: Array | None = None,
+    *,
+    what: str = "class",
+    projection: str = "pca",
+    seed: int = 0,
+) -> Picture | None:
+    """A picture of the embedding `z` (N, d); None when there is nothing to draw.
+
+    Above 200 000 nodes a seeded sample is drawn, and the note says so. Points are shuffled so that no group is drawn
+    on top of the others. Without `labels` the colour is the number of neighbours.
+
+    Raises:
+        UnknownNameError: `projection` is neither ``pca`` nor ``umap``.
+        MissingExtraError: ``umap`` without umap-learn.
+    """
+    if projection not in ("pca", "umap"):
+        raise UnknownNameError(f'Unknown projection "{projection}".', hint="pca or umap")
+    if not len(z):
+        return None
+    order = np.random.default_rng(seed).permutation(len(z))[:MAX_POINTS]
+    flat = pca(z)[order] if projection == "pca" else _umap(z[order], seed)
+    group, groups, colors = _groups(None if labels is None else labels[order], None if degree is None else degree[order])
+    shown = f"{len(order):,} of {len(z):,} nodes".replace(",", " ") if len(order) < len(z) else "All nodes"
+    axes = "first two principal components of the unit vectors" if projection == "pca" else "UMAP, cosine"
+    by = what if labels is not None else "number of neighbours"
+    repeated = f" Colours repeat after {len(PALETTE)} groups." if labels is not None and len(groups) > len(PALETTE) else ""
+    return Picture(
+        xy=_to_unit_square(flat),
+        group=group,
+        groups=groups,
+        colors=colors,
+        names=[names[i] for i in order],
+        what=what if labels is not None else "degree",
+        centers=labels is not None and len(groups) > 1,
+        note=f"{shown}: {axes}, coloured by {by}.{repeated}",
+    )
+
+
+def _to_unit_square(flat: Array) -> Array:
+    """Coordinates in [0, 1]; the outermost 0.1 % on each side is drawn at the edge so that outliers cost no room."""
+    low, high = np.quantile(flat, [0.001, 0.999], axis=0) if len(flat) > 1000 else (flat.min(0), flat.max(0))
+    span = np.where(high > low, high - low, 1.0)
+    middle = np.where(high > low, 0.0, 0.5)
+    return np.clip((flat - low) / span + middle, 0.0, 1.0)
+
+
+def _groups(labels: Array | None, degree: Array | None) -> tuple[Array, list[str], list[str]]:
+    """Group of each point, names of the groups, and their colours."""
+    if labels is not None:
+        values, index = np.unique(labels, return_inverse=True)
+        if len(values) > MAX_GROUPS:
+            keep = np.argsort(-np.bincount(index), kind="stable")[: MAX_GROUPS - 1]
+            place = np.full(len(values), MAX_GROUPS - 1)
+            place[np.sort(keep)] = np.arange(MAX_GROUPS - 1)
+            index, names = place[index], [*(str(v) for v in values[np.sort(keep)]), "other"]
+        else:
+            names = [str(v) for v in values]
+        return index.reshape(-1), names, [PALETTE[g % len(PALETTE)] for g in range(len(names))]
+    if degree is None:
+        raise GraphrepError("A picture needs labels or degrees to colour by.", hint="pass degree=")
+    bounds = np.array([1, 2, 4, 11, 101])
+    names = ["0", "1", "2-3", "4-10", "11-100", "more than 100"]
+    raw = np.searchsorted(bounds, degree, side="right")
+    present, index = np.unique(raw, return_inverse=True)
+    return index.reshape(-1), [names[p] for p in present], [DEGREE_RAMP[p] for p in present]
+
+
+def save_png(path: Path, picture: Picture) -> None:
+    """Draws the picture with matplotlib.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "--picture needs matplotlib, which is not installed.", hint='pip install "graphrep[viz]"'
+        ) from error
+    figure = Figure(figsize=(10, 7.5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    colors = np.array(picture.colors)[picture.group]
+    size = float(np.clip(20_000 / len(picture.xy), 0.2, 22))
+    axes.scatter(*picture.xy.T, c=colors, s=size, alpha=0.75 if size > 2 else 0.5, linewidths=0)
+    if picture.centers:
+        for name, (x, y) in zip(picture.groups, picture.middle(), strict=True):
+            box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1.5}
+            axes.text(x, y, name, ha="center", va="center", weight="bold", bbox=box)
+    else:
+        for name, color in zip(picture.groups, picture.colors, strict=True):
+            axes.scatter([], [], c=color, s=30, label=name)
+        axes.legend(title=picture.what, frameon=False)
+    axes.set_title(picture.note, fontsize=9, color="#5b6770")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp{path.suffix or '.png'}")
+    figure.savefig(temporary)
+    temporary.replace(path)

@@ -1,0 +1,104 @@
+"""Run folders: config.toml, metrics.jsonl, log.txt and result.json, each complete or absent at any moment."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from graphrep.cli.settings import Settings, to_toml
+from graphrep.errors import FileFormatError
+
+__all__ = ["RunFolder", "command_line", "write_text"]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file under a temporary name and moves it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def command_line() -> str:
+    """The command of this process as a user would type it."""
+    return shlex.join(["graphrep", *sys.argv[1:]])
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: created when missing; what an earlier run left there is replaced unless `resume`.
+        resume: keep the metrics, the log and the checkpoint, and append to them.
+    """
+
+    def __init__(self, path: Path, settings: Settings, *, resume: bool = False) -> None:
+        self.path = path
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = path / "checkpoint"
+        if not resume:
+            for name in ("result.json", "metrics.jsonl", "log.txt", "report.html"):
+                (path / name).unlink(missing_ok=True)
+            self.drop_checkpoint()
+        write_text(path / "config.toml", to_toml(settings))
+        self._handler = logging.FileHandler(path / "log.txt", encoding="utf8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._logger = logging.getLogger("graphrep")
+        self._level = self._logger.level
+        self._logger.addHandler(self._handler)
+        if self._logger.getEffectiveLevel() > logging.INFO:
+            self._logger.setLevel(logging.INFO)
+        self._logger.info("%s", command_line())
+
+    @staticmethod
+    def require(path: Path) -> Path:
+        """The config file of an existing run folder.
+
+        Raises:
+            FileFormatError: no run folder there.
+        """
+        config = path / "config.toml"
+        if not config.is_file():
+            runs = sorted(p.parent.name for p in path.parent.glob("*/config.toml")) if path.parent.is_dir() else []
+            raise FileFormatError(
+                f"{path} is no run folder: it has no config.toml.",
+                hint=f"one of {', '.join(runs)} in {path.parent}" if runs else "--resume runs/embed-NAME",
+            )
+        return config
+
+    def drop_checkpoint(self) -> None:
+        """Removes the state kept for ``--resume``; a finished run has no use for it."""
+        for leftover in self.path.glob("checkpoint*"):
+            leftover.unlink(missing_ok=True)
+
+    def log(self, text: str) -> None:
+        """Appends one line to log.txt."""
+        self._logger.info("%s", text)
+
+    def metrics(self, **values: Any) -> None:
+        """Appends one line to metrics.jsonl."""
+        line = json.dumps({**values, "time": round(time.time(), 3)})
+        with (self.path / "metrics.jsonl").open("a", encoding="utf8") as stream:
+            stream.write(line + "\n")
+
+    def result(self, values: dict[str, Any]) -> None:
+        """Writes result.json."""
+        write_text(self.path / "result.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Lets go of the log file."""
+        self._logger.removeHandler(self._handler)
+        self._logger.setLevel(self._level)
+        self._handler.close()
