@@ -1,1 +1,23 @@
-"""methods."""
+"""Assembled methods: estimators with `fit`, `embed` and `save`, built from the layers below."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_NAMES = {"FastRP": "fastrp"}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports estimators on first use (PEP 562)."""
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"graphrep.methods.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'graphrep.methods' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
