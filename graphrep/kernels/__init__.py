@@ -2,5 +2,8 @@
 
 from graphrep.kernels._dispatch import backend
 from graphrep.kernels.csr import CSR
+from graphrep.kernels.projection.gds import GDSRandom
+from graphrep.kernels.sddmm import sddmm
+from graphrep.kernels.spmm import spmm
 
-__all__ = ["CSR", "backend"]
+__all__ = ["CSR", "GDSRandom", "backend", "sddmm", "spmm"]

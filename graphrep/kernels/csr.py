@@ -176,15 +176,20 @@ class CSR:
         rows = torch.arange(self.num_rows, dtype=self.col.dtype, device=self.device)
         return torch.repeat_interleave(rows, self.degree(), output_size=self.nnz)
 
-    def t(self) -> CSR:
-        """The transpose, cached; its ``perm`` refers to the same edge list as this one's."""
-        pattern = self._transpose
+    def pattern_t(self) -> CSR:
+        """The transpose without weights, cached."""
+        pattern: CSR | None = self._transpose
         if pattern is None:
             rowptr, col, position = group_by_row(self.col, self.row(), self.num_cols)
             perm = self.perm.index_select(0, position)
             pattern = CSR._trusted(rowptr, col, None, self.num_rows, perm)
             object.__setattr__(self, "_transpose", pattern)
             object.__setattr__(self, "_transpose_perm", position)
+        return pattern
+
+    def t(self) -> CSR:
+        """The transpose, cached; its ``perm`` refers to the same edge list as this one's."""
+        pattern = self.pattern_t()
         if self.value is None:
             return pattern
         return CSR._trusted(pattern.rowptr, pattern.col, self.value[self.t_perm()], self.num_rows, pattern.perm)
@@ -192,7 +197,7 @@ class CSR:
     def t_perm(self) -> Tensor:
         """(nnz,) for each entry of the transpose its position in this matrix."""
         if self._transpose_perm is None:
-            self.t()
+            self.pattern_t()
         position: Tensor = self._transpose_perm
         return position
 

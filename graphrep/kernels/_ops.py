@@ -1,0 +1,114 @@
+"""The ``torch.ops.graphrep`` namespace, and what the operator definitions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphrep.kernels import _numba
+from graphrep.kernels._dispatch import implementation
+from graphrep.kernels._numba import int_bits
+from graphrep.kernels.csr import CSR
+
+Transpose: TypeAlias = "tuple[Tensor | None, Tensor | None, Tensor | None]"
+
+__all__ = [
+    "Transpose",
+    "accumulator",
+    "counts",
+    "define",
+    "flat_array",
+    "flat_bits",
+    "line_of",
+    "needs_grad",
+    "over",
+    "rounded",
+    "transpose_of",
+]
+
+CACHE_LINE = 64
+PREFETCH_BYTES = 256  # rows below this size are fetched faster without hints
+
+_LIBRARY = torch.library.Library("graphrep", "FRAGMENT")
+
+
+def define(schema: str, fake: Callable[..., Any], *, device_of: int = 0) -> Callable[..., Any]:
+    """Defines ``graphrep::name`` from its schema; each call runs the implementation for its arguments' device.
+
+    The lower-level registration is used because ``torch.library.custom_op`` costs several times more per call.
+
+    Args:
+        fake: gives empty outputs of the right shape, for tracing.
+        device_of: position of the tensor argument whose device decides.
+    """
+    name = schema.partition("(")[0]
+
+    def call(*args: Any) -> Any:
+        return implementation(name, args[device_of].device)(*args)
+
+    _LIBRARY.define(schema)
+    _LIBRARY.impl(name, call, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"graphrep::{name}", fake, lib=_LIBRARY)
+    operator: Callable[..., Any] = getattr(torch.ops.graphrep, name).default
+    return operator
+
+
+def needs_grad(*tensors: Tensor | None) -> bool:
+    """Whether autograd will ask for a gradient with respect to any of these."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def accumulator(dtype: torch.dtype) -> torch.dtype:
+    """The type that CPU kernels sum numbers of `dtype` in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def counts(rowptr: Tensor, like: Tensor) -> Tensor:
+    """(num_rows, 1, ...) number of entries of each row, at least 1, to divide a tensor shaped as `like`."""
+    count = (rowptr[1:] - rowptr[:-1]).clamp(min=1).to(like.dtype if like.dtype.itemsize > 2 else torch.float32)
+    return count.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def over(x: Tensor, rowptr: Tensor) -> Tensor:
+    """`x` with each row divided by the number of entries that `rowptr` gives it, in the type of `x`."""
+    return (x / counts(rowptr, x)).to(x.dtype)
+
+
+def flat_bits(x: Tensor) -> np.ndarray[Any, Any]:
+    """A flat view of a CPU tensor for a kernel: bfloat16 as int16, float16 as uint16, others as they are."""
+    bits = int_bits(x.contiguous().view(-1))
+    return bits.view(np.uint16) if x.dtype == torch.float16 else bits
+
+
+_EMPTY = {t: torch.empty(0, dtype=t).numpy() for t in (torch.float32, torch.float64, torch.int32, torch.int64)}
+
+
+def flat_array(tensor: Tensor | None, dtype: torch.dtype) -> np.ndarray[Any, Any]:
+    """A flat numpy array in `dtype`; empty for None, which kernels read as absent."""
+    if tensor is None:
+        return _EMPTY[dtype]
+    array: np.ndarray[Any, Any] = tensor.detach().to(dtype).reshape(-1).contiguous().numpy()
+    return array
+
+
+def line_of(x: Tensor) -> int:
+    """Numbers of `x` per cache line where its rows are worth prefetching, else 0."""
+    row_bytes = x[:1].numel() * x.dtype.itemsize
+    return CACHE_LINE // x.dtype.itemsize if row_bytes >= PREFETCH_BYTES else 0
+
+
+def rounded(out: Tensor, dtype: torch.dtype) -> Tensor:
+    """`out` in `dtype`; itself where that is what it has."""
+    return out if out.dtype == dtype else _numba.empty_output(tuple(out.shape), dtype).copy_(out)
+
+
+def transpose_of(csr: CSR, wanted: bool) -> Transpose:
+    """The arrays of the transpose, or nothing where no gradient needs them."""
+    if not wanted:
+        return None, None, None
+    transpose = csr.pattern_t()
+    return transpose.rowptr, transpose.col, csr.t_perm()

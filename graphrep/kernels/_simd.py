@@ -1,0 +1,271 @@
+"""Vectors of lanes as values inside numba kernels: loads, arithmetic and comparisons that stay in registers.
+
+LLVM does not keep a loop-carried block of columns in registers by itself, so the kernels say it: a block is one value of
+type ``Vec``, which LLVM splits over the registers that the CPU has. Half types come in as their bits (bfloat16 as int16,
+float16 as uint16) and are widened on load, so every vector holds float32 or float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types as nb_types
+from numba.core.datamodel.models import PrimitiveModel
+from numba.extending import intrinsic, register_model
+
+__all__ = [
+    "Vec",
+    "vabove",
+    "vadd",
+    "vdiv",
+    "vequal",
+    "vfill",
+    "vfma",
+    "vload",
+    "vload_int",
+    "vmul",
+    "vpick",
+    "vstore",
+    "vsum",
+    "vzero",
+    "vzero_like",
+]
+
+_FLAGS = ("contract",)  # a * b + c may become one fused operation; NaN and infinities keep their meaning
+_I32 = ir.IntType(32)
+_LLVM_TYPES = {
+    nb_types.float32: ir.FloatType(),
+    nb_types.float64: ir.DoubleType(),
+    nb_types.int32: _I32,
+    nb_types.int64: ir.IntType(64),
+    nb_types.boolean: ir.IntType(1),
+}
+
+
+class Vec(nb_types.Type):
+    """A fixed number of lanes of one scalar type."""
+
+    def __init__(self, scalar: Any, lanes: int) -> None:
+        self.scalar = scalar
+        self.lanes = lanes
+        super().__init__(name=f"Vec({scalar}, {lanes})")
+
+
+@register_model(Vec)
+class _VecModel(PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fe_type: Vec) -> None:
+        super().__init__(manager, fe_type, ir.VectorType(_LLVM_TYPES[fe_type.scalar], fe_type.lanes))
+
+
+def _accumulator(dtype: Any) -> Any:
+    return nb_types.float64 if dtype == nb_types.float64 else nb_types.float32
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, vector: ir.VectorType) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+
+
+def _constant(vector: ir.VectorType, value: float) -> ir.Constant:
+    return ir.Constant(vector, [value] * vector.count)
+
+
+def _splat(builder: Any, scalar: Any, vector: ir.VectorType) -> Any:
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _I32(0))
+    return builder.shuffle_vector(
+        first, ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count)
+    )
+
+
+@intrinsic(prefer_literal=True)
+def vzero(typingctx: Any, array: Any, lanes: Any) -> Any:
+    """A vector of `lanes` zeros (a literal) in the type that sums over `array` are kept in."""
+    vec = Vec(_accumulator(array.dtype), lanes.literal_value)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _constant(context.get_value_type(signature.return_type), 0.0)
+
+    return vec(array, lanes), codegen
+
+
+@intrinsic
+def vzero_like(typingctx: Any, a: Any) -> Any:
+    """A vector of zeros like `a`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _constant(args[0].type, 0.0)
+
+    return a(a), codegen
+
+
+@intrinsic
+def vload(typingctx: Any, array: Any, offset: Any, like: Any) -> Any:
+    """The lanes of the flat `array` from `offset` on, as many as `like` has, widened to its type."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array_type = signature.args[0]
+        wide = context.get_value_type(signature.return_type)
+        narrow = ir.VectorType(context.get_data_type(array_type.dtype), wide.count)
+        pointer = _pointer(context, builder, array_type, args[0], args[1], narrow)
+        loaded = builder.load(pointer, align=array_type.dtype.bitwidth // 8)
+        if array_type.dtype == nb_types.int16:
+            return _widen_bfloat16(builder, loaded, wide)
+        if array_type.dtype == nb_types.uint16:
+            return _widen_float16(builder, loaded, wide)
+        return loaded
+
+    return like(array, nb_types.int64, like), codegen
+
+
+def _widen_bfloat16(builder: Any, bits: Any, wide: ir.VectorType) -> Any:
+    words = ir.VectorType(_I32, wide.count)
+    return builder.bitcast(builder.shl(builder.zext(bits, words), _constant(words, 16)), wide)
+
+
+def _widen_float16(builder: Any, bits: Any, wide: ir.VectorType) -> Any:
+    """Exponent and mantissa move up and are rescaled by 2^112, which is exact and covers subnormals."""
+    words = ir.VectorType(_I32, wide.count)
+    word = builder.zext(bits, words)
+    magnitude = builder.shl(builder.and_(word, _constant(words, 0x7FFF)), _constant(words, 13))
+    sign = builder.shl(builder.and_(word, _constant(words, 0x8000)), _constant(words, 16))
+    scaled = builder.bitcast(builder.fmul(builder.bitcast(magnitude, wide), _constant(wide, 2.0**112)), words)
+    special = builder.icmp_unsigned(">=", magnitude, _constant(words, 0x7C00 << 13))
+    infinite = builder.or_(magnitude, _constant(words, 0x7F800000))
+    return builder.bitcast(builder.or_(builder.select(special, infinite, scaled), sign), wide)
+
+
+@intrinsic
+def vstore(typingctx: Any, array: Any, offset: Any, vector: Any) -> Any:
+    """Writes `vector` to the flat `array` from `offset` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array_type = signature.args[0]
+        pointer = _pointer(context, builder, array_type, args[0], args[1], args[2].type)
+        builder.store(args[2], pointer, align=array_type.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return nb_types.void(array, nb_types.int64, vector), codegen
+
+
+@intrinsic
+def vadd(typingctx: Any, a: Any, b: Any) -> Any:
+    """``a + b``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fadd(args[0], args[1], flags=_FLAGS)
+
+    return a(a, a), codegen
+
+
+@intrinsic
+def vfma(typingctx: Any, acc: Any, a: Any, b: Any) -> Any:
+    """``acc + a * b``; `a` is a vector or a number."""
+    given = a if isinstance(a, Vec) else acc.scalar
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        acc, a, b = args
+        factor = a if isinstance(a.type, ir.VectorType) else _splat(builder, a, acc.type)
+        return builder.fadd(acc, builder.fmul(factor, b, flags=_FLAGS), flags=_FLAGS)
+
+    return acc(acc, given, acc), codegen
+
+
+@intrinsic
+def vdiv(typingctx: Any, a: Any, b: Any) -> Any:
+    """``a / b``; `b` is a number."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fdiv(args[0], _splat(builder, args[1], args[0].type))
+
+    return a(a, a.scalar), codegen
+
+
+@intrinsic
+def vmul(typingctx: Any, a: Any, b: Any) -> Any:
+    """``a * b``; `a` is a vector or a number."""
+    given = a if isinstance(a, Vec) else b.scalar
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        factor = args[0] if isinstance(args[0].type, ir.VectorType) else _splat(builder, args[0], args[1].type)
+        return builder.fmul(factor, args[1])
+
+    return b(given, b), codegen
+
+
+@intrinsic
+def vsum(typingctx: Any, a: Any) -> Any:
+    """The sum of the lanes, in a fixed order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = args[0]
+        while vector.type.count > 1:
+            half = vector.type.count // 2
+            low, high = (_lanes(builder, vector, start, half) for start in (0, half))
+            vector = builder.fadd(low, high)
+        return builder.extract_element(vector, _I32(0))
+
+    return a.scalar(a), codegen
+
+
+def _lanes(builder: Any, vector: Any, start: int, count: int) -> Any:
+    picked = ir.Constant(ir.VectorType(_I32, count), list(range(start, start + count)))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), picked)
+
+
+@intrinsic
+def vabove(typingctx: Any, a: Any, b: Any) -> Any:
+    """Lanes where `a` should replace `b` as the maximum: larger, or the first NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        larger = builder.fcmp_unordered(">", args[0], args[1])
+        return builder.and_(larger, builder.fcmp_ordered("ord", args[1], args[1]))
+
+    return Vec(nb_types.boolean, a.lanes)(a, a), codegen
+
+
+@intrinsic
+def vequal(typingctx: Any, a: Any, number: Any) -> Any:
+    """Lanes of the integer vector `a` that equal `number`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.icmp_signed("==", args[0], _splat(builder, args[1], args[0].type))
+
+    return Vec(nb_types.boolean, a.lanes)(a, a.scalar), codegen
+
+
+@intrinsic
+def vpick(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """Lanes of `a` where `mask` holds, else of `b`; `a` is a vector or a number."""
+    given = a if isinstance(a, Vec) else b.scalar
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        mask, a, b = args
+        chosen = a if isinstance(a.type, ir.VectorType) else _splat(builder, a, b.type)
+        return builder.select(mask, chosen, b)
+
+    return b(mask, given, b), codegen
+
+
+@intrinsic
+def vfill(typingctx: Any, array: Any, number: Any, like: Any) -> Any:
+    """`number` in every lane, as many as `like` has, in the type of `array`'s entries."""
+    vec = Vec(array.dtype, like.lanes)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _splat(builder, args[1], context.get_value_type(signature.return_type))
+
+    return vec(array, array.dtype, like), codegen
+
+
+@intrinsic
+def vload_int(typingctx: Any, array: Any, offset: Any, like: Any) -> Any:
+    """Integers of the flat `array` from `offset` on, as many as `like` has lanes."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array_type = signature.args[0]
+        vector = context.get_value_type(signature.return_type)
+        pointer = _pointer(context, builder, array_type, args[0], args[1], vector)
+        return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
+
+    return Vec(array.dtype, like.lanes)(array, nb_types.int64, like), codegen

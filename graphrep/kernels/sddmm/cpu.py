@@ -1,0 +1,112 @@
+"""Dot products along the entries of a sparse matrix, on CPU.
+
+Bytes: E rows of k gathered, E products written; a row of q stays in the L1 cache while its entries are visited.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+from torch import Tensor
+
+from graphrep.kernels import _numba
+from graphrep.kernels._dispatch import register
+from graphrep.kernels._numba import prefetch_row, twin
+from graphrep.kernels._ops import accumulator, flat_bits, line_of, rounded
+from graphrep.kernels._rows import AHEAD, CHUNKS, chunk_start, inline
+from graphrep.kernels._simd import vequal, vfma, vload, vload_int, vpick, vsum, vzero, vzero_like
+
+__all__ = ["sddmm", "sddmm_winners"]
+
+
+@register("sddmm", "cpu")
+def sddmm(
+    rowptr: Tensor,
+    col: Tensor,
+    q: Tensor,
+    k: Tensor,
+    heads: int,
+    t_rowptr: Tensor | None,
+    t_col: Tensor | None,
+    t_perm: Tensor | None,
+) -> Tensor:
+    """<q[row], k[col]> for each entry, over all axes (heads 0) or for each index of axis 1."""
+    return _run(rowptr, col, q, k, None, heads)
+
+
+@register("sddmm_winners", "cpu")
+def sddmm_winners(
+    rowptr: Tensor,
+    col: Tensor,
+    q: Tensor,
+    k: Tensor,
+    arg: Tensor,
+    heads: int,
+    t_rowptr: Tensor | None,
+    t_col: Tensor | None,
+    t_perm: Tensor | None,
+) -> Tensor:
+    """The same over those numbers of the row for which `arg` names the entry."""
+    return _run(rowptr, col, q, k, arg, heads)
+
+
+def _run(rowptr: Tensor, col: Tensor, q: Tensor, k: Tensor, arg: Tensor | None, heads: int) -> Tensor:
+    out = _numba.empty_output((col.numel(), heads) if heads else (col.numel(),), accumulator(q.dtype))
+    if out.numel():
+        _dots(
+            rowptr.numpy(),
+            col.numpy(),
+            flat_bits(q),
+            flat_bits(k),
+            None if arg is None else arg.reshape(-1).numpy(),
+            out.view(-1).numpy(),
+            line_of(k),
+            work=col.numel() * q[:1].numel(),
+        )
+    return rounded(out, q.dtype)
+
+
+@twin()
+def _dots(rowptr: Any, col: Any, q: Any, k: Any, arg: Any, out: Any, line: int) -> None:
+    num_rows, last = rowptr.size - 1, col.size - 1
+    stride, heads = q.size // num_rows, out.size // col.size
+    width = stride // heads
+    for chunk in prange(CHUNKS):
+        for i in range(chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)):
+            base = i * stride
+            for e in range(np.int64(rowptr[i]), np.int64(rowptr[i + 1])):
+                if line > 0:
+                    ahead = np.int64(col[min(e + AHEAD, last)]) * stride
+                    for offset in range(0, stride, line):
+                        prefetch_row(k, ahead + offset)
+                origin = np.int64(col[e]) * stride
+                for head in range(heads):
+                    out[e * heads + head] = _dot(q, k, arg, base + head * width, origin + head * width, width, e)
+
+
+@inline  # type: ignore[untyped-decorator]
+def _dot(q: Any, k: Any, arg: Any, left: int, right: int, width: int, e: int) -> Any:
+    j = 0
+    wide, narrow, single = vzero(q, 32), vzero(q, 4), vzero(q, 1)
+    while j + 32 <= width:
+        wide = _multiply(wide, q, k, arg, left + j, right + j, e)
+        j += 32
+    while j + 4 <= width:
+        narrow = _multiply(narrow, q, k, arg, left + j, right + j, e)
+        j += 4
+    while j < width:
+        single = _multiply(single, q, k, arg, left + j, right + j, e)
+        j += 1
+    return vsum(wide) + (vsum(narrow) + vsum(single))
+
+
+@inline  # type: ignore[untyped-decorator]
+def _multiply(acc: Any, q: Any, k: Any, arg: Any, left: int, right: int, e: int) -> Any:
+    factor = vload(k, right, acc)
+    if arg is not None:
+        mine = vequal(vload_int(arg, left, acc), e)
+        factor = vpick(mine, factor, vzero_like(acc))
+        return vfma(acc, vpick(mine, vload(q, left, acc), vzero_like(acc)), factor)
+    return vfma(acc, vload(q, left, acc), factor)

@@ -1,0 +1,108 @@
+"""The numba kernels behind the operators: checks layouts, allocates, chooses the prefetch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphrep.kernels import _numba
+from graphrep.kernels._dispatch import register
+from graphrep.kernels._ops import accumulator, counts, flat_array, flat_bits, line_of, rounded
+from graphrep.kernels.spmm.extreme_cpu import extreme_rows
+from graphrep.kernels.spmm.sum_cpu import sum_rows
+
+__all__ = ["spmm", "spmm_extreme", "spmm_winners"]
+
+
+@register("spmm", "cpu")
+def spmm(
+    rowptr: Tensor,
+    col: Tensor,
+    perm: Tensor | None,
+    value: Tensor | None,
+    x: Tensor,
+    mean: int,
+    t_rowptr: Tensor | None,
+    t_col: Tensor | None,
+    t_perm: Tensor | None,
+) -> Tensor:
+    scale = None
+    if mean == 2 and t_rowptr is not None:
+        scale = 1 / counts(t_rowptr, torch.empty(0, dtype=accumulator(x.dtype)))
+    return _sum(rowptr, col, perm, value, scale, None, x, mean == 1)
+
+
+@register("spmm_winners", "cpu")
+def spmm_winners(
+    t_rowptr: Tensor,
+    t_col: Tensor,
+    t_perm: Tensor,
+    value: Tensor | None,
+    x: Tensor,
+    arg: Tensor,
+    rowptr: Tensor,
+    col: Tensor,
+) -> Tensor:
+    return _sum(t_rowptr, t_col, t_perm, value, None, arg, x, False)
+
+
+def _sum(
+    rowptr: Tensor,
+    col: Tensor,
+    perm: Tensor | None,
+    value: Tensor | None,
+    scale: Tensor | None,
+    arg: Tensor | None,
+    x: Tensor,
+    mean: bool,
+) -> Tensor:
+    rows, total = rowptr.numel() - 1, accumulator(x.dtype)
+    out = _numba.empty_output((rows, *x.shape[1:]), total)
+    if out.numel():
+        flat, weights = flat_bits(x), value is not None or scale is not None
+        kernel_args = (
+            rowptr.numpy(),
+            col.numpy(),
+            flat_array(value, total) if weights else None,
+            flat_array(perm, rowptr.dtype) if weights or arg is not None else None,
+            flat_array(scale, total) if weights else None,
+            None if arg is None else arg.reshape(-1).numpy(),
+            flat,
+            out.view(-1).numpy(),
+        )
+        heads = value.shape[1] if value is not None and value.dim() == 2 else 1
+        sum_rows(*kernel_args, heads, mean, line_of(x), work=col.numel() * (out.numel() // rows) + out.numel())
+    return rounded(out, x.dtype)
+
+
+@register("spmm_extreme", "cpu")
+def spmm_extreme(
+    rowptr: Tensor,
+    col: Tensor,
+    value: Tensor | None,
+    x: Tensor,
+    sign: int,
+    need_arg: bool,
+    t_rowptr: Tensor | None,
+    t_col: Tensor | None,
+    t_perm: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    rows, total = rowptr.numel() - 1, accumulator(x.dtype)
+    shape = (rows, *x.shape[1:])
+    out = _numba.empty_output(shape, total)
+    arg = _numba.empty_output(shape, rowptr.dtype) if need_arg else rowptr.new_empty(0)
+    if out.numel():
+        heads = value.shape[1] if value is not None and value.dim() == 2 else 1
+        extreme_rows(
+            rowptr.numpy(),
+            col.numpy(),
+            None if value is None and sign > 0 else flat_array(value, total),
+            flat_bits(x),
+            out.view(-1).numpy(),
+            arg.view(-1).numpy() if need_arg else None,
+            heads,
+            sign,
+            line_of(x),
+            work=col.numel() * (out.numel() // rows) + out.numel(),
+        )
+    return rounded(out, x.dtype), arg
