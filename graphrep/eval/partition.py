@@ -1,0 +1,145 @@
+"""Clusters without labels: modularity, conductance and coverage on the graph, silhouette on the vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrep.errors import DTypeError, EmptyGraphError, GraphrepError, IndexRangeError, ShapeError
+from graphrep.eval._arrays import as_labels, as_matrix, as_numpy, as_scores
+from graphrep.eval._result import Result
+
+__all__ = ["PartitionScores", "partition_scores"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_SILHOUETTE_ROWS = 20_000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PartitionScores(Result):
+    """Scores of a partition of the nodes of an undirected graph; `conductance` per label, labels ascending.
+
+    Example:
+        >>> partition_scores([[0, 2], [1, 3]], [0, 0, 1, 1])
+        PartitionScores(modularity=0.5, coverage=1, conductance=[0, 0], conductance_mean=0, num_undefined=0, \
+silhouette=None, silhouette_rows=0, num_clusters=2)
+    """
+
+    modularity: float
+    coverage: float
+    conductance: list[float]
+    conductance_mean: float
+    num_undefined: int
+    silhouette: float | None
+    silhouette_rows: int
+    num_clusters: int
+
+
+def partition_scores(
+    edge_index: Any, c: Any, edge_weight: Any = None, *, x: Any = None, resolution: float = 1.0, seed: int = 0
+) -> PartitionScores:
+    """Modularity, conductance, coverage of a partition, and the silhouette of vectors `x` under it.
+
+    With W the total weight, W_S inside cluster S, vol S the sum of weighted degrees:
+
+    - ``modularity`` = sum_S [ W_S / W - resolution (vol S / 2 W)^2 ] (Newman 2004; Reichardt and Bornholdt 2006);
+    - ``conductance`` of S = cut(S) / min(vol S, vol of the rest), NaN where that is 0 / 0 (a cluster without edges, or
+      all nodes); `conductance_mean` leaves those out and `num_undefined` counts them;
+    - ``coverage`` = sum_S W_S / W;
+    - ``silhouette`` (Euclidean) of `x`; on 20 000 random rows above that many, None without `x`, NaN unless there are
+      between 2 and N - 1 clusters.
+
+    The graph is undirected: a link may be listed once or in both directions (then with the mean of the two weights),
+    with the same numbers. Repeated entries add up; self-loops are left out.
+
+    Args:
+        edge_index: (2, E) integer node ids.
+        c: (N,) integer labels.
+        edge_weight: (E,) weights >= 0; default 1.
+        x: (N, d) vectors for the silhouette.
+        resolution: larger favours smaller clusters.
+        seed: of the sampled rows of the silhouette.
+
+    Raises:
+        EmptyGraphError: no edge with a positive weight between two nodes.
+        IndexRangeError: an edge names a node without a label.
+
+    Example:
+        >>> scores = partition_scores([[0, 1, 2, 3, 4, 5, 2], [1, 2, 0, 4, 5, 3, 3]], [0, 0, 0, 1, 1, 1])
+        >>> round(scores.modularity, 4), [round(v, 4) for v in scores.conductance]
+        (0.3571, [0.1429, 0.1429])
+    """
+    labels = as_labels(c, "c")
+    names, group = np.unique(labels, return_inverse=True)
+    first, second, weight = _links(edge_index, edge_weight, len(labels))
+    total = float(weight.sum())
+    if total == 0:
+        raise EmptyGraphError("the graph has no edge between two different nodes.", hint="edges with positive weight")
+    inside = group[first] == group[second]
+    within = np.bincount(group[first[inside]], weights=weight[inside], minlength=len(names))
+    volume = sum(np.bincount(group[end], weights=weight, minlength=len(names)) for end in (first, second))
+    smaller = np.minimum(volume, 2 * total - volume)
+    # Rounding must not make a positive "rest" of a cluster that holds every edge.
+    smaller[smaller <= 1e-12 * total] = 0.0
+    cut = volume - 2 * within
+    conductance = np.divide(cut, smaller, out=np.full(len(names), np.nan), where=smaller > 0)
+    defined = conductance[~np.isnan(conductance)]
+    rows = None if x is None else as_matrix(x, "x")
+    return PartitionScores(
+        modularity=float((within / total - resolution * (volume / (2 * total)) ** 2).sum()),
+        coverage=float(within.sum() / total),
+        conductance=conductance.tolist(),
+        conductance_mean=float(defined.mean()) if defined.size else float("nan"),
+        num_undefined=int(np.isnan(conductance).sum()),
+        silhouette=None if rows is None else _silhouette(rows, group, seed),
+        silhouette_rows=0 if rows is None else min(len(rows), _SILHOUETTE_ROWS),
+        num_clusters=len(names),
+    )
+
+
+def _links(edge_index: Any, edge_weight: Any, num_nodes: int) -> tuple[Ints, Ints, Floats]:
+    """Each undirected link once: (smaller end, larger end, weight)."""
+    edges = as_numpy(edge_index, "edge_index")
+    if edges.ndim != 2 or edges.shape[0] != 2:
+        raise ShapeError(f"edge_index must have shape (2, E); got {edges.shape}.", hint="edge_index.T")
+    if edges.size == 0:
+        raise EmptyGraphError("edge_index holds no edge.", hint="at least one edge is needed")
+    if edges.dtype.kind not in "iu":
+        raise DTypeError(f"edge_index must hold integers; got {edges.dtype}.", hint="edge_index.astype('int64')")
+    if edges.min() < 0 or edges.max() >= num_nodes:
+        worst = int(edges.min() if edges.min() < 0 else edges.max())
+        raise IndexRangeError(
+            f"edge_index refers to node {worst}, but c has {num_nodes} labels.", hint="a label per node"
+        )
+    weight = np.ones(edges.shape[1]) if edge_weight is None else as_scores(edge_weight, "edge_weight")
+    if len(weight) != edges.shape[1] or not np.isfinite(weight).all() or weight.min() < 0:
+        raise GraphrepError(
+            f"edge_weight must hold {edges.shape[1]} finite values >= 0; got {weight.shape}, least {weight.min()}.",
+            hint="one weight per edge",
+        )
+    src, dst = edges.astype(np.int64)
+    low, high, proper = np.minimum(src, dst), np.maximum(src, dst), src != dst
+    keys, link = np.unique((low * num_nodes + high)[proper], return_inverse=True)
+    upward = (src < dst)[proper]
+    one_way, other_way = (
+        np.bincount(link[chosen], weights=weight[proper][chosen], minlength=len(keys)) for chosen in (upward, ~upward)
+    )
+    ways = sum((np.bincount(link[chosen], minlength=len(keys)) > 0).astype(np.float64) for chosen in (upward, ~upward))
+    return keys // num_nodes, keys % num_nodes, (one_way + other_way) / ways
+
+
+def _silhouette(rows: Floats, group: Ints, seed: int) -> float:
+    from sklearn.metrics import silhouette_score
+
+    if len(rows) != len(group):
+        raise ShapeError(f"x has {len(rows)} rows and c has {len(group)} labels.", hint="one row per node")
+    if len(rows) > _SILHOUETTE_ROWS:
+        chosen = np.random.default_rng(seed).choice(len(rows), _SILHOUETTE_ROWS, replace=False)
+        rows, group = rows[chosen], group[chosen]
+    if not 2 <= len(np.unique(group)) < len(rows):
+        return float("nan")
+    return float(silhouette_score(rows, group))
