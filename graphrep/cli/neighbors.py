@@ -31,7 +31,7 @@ def neighbors(
     Examples
       graphrep neighbors collab.embeddings.npz "Grace Hopper" -n 5
       graphrep neighbors runs/demo/embeddings.npz 42 --json
-    """
+    """  # noqa: D301
     from graphrep.cli.nearest import nearest
     from graphrep.cli.nodes import find_node, id_array
     from graphrep.data.embeddings import load_embeddings

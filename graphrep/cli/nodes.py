@@ -56,7 +56,9 @@ def _similar(node: str, names: Array) -> str:
     folded = node.casefold()
     some = [str(name) for name in names[:_SIMILAR_AMONG]]
     same = [name for name in some if name.casefold() == folded]
-    close = same or [n for n in some if folded in n.casefold()] or difflib.get_close_matches(node, some, n=3, cutoff=0.6)
+    close = (
+        same or [n for n in some if folded in n.casefold()] or difflib.get_close_matches(node, some, n=3, cutoff=0.6)
+    )
     quoted = [f'"{name}"' for name in close[:3]]
     return f"did you mean {' or '.join(quoted)}?" if quoted else f'names look like "{some[0] if some else ""}".'
 
@@ -84,7 +86,8 @@ def read_labels(path: Path) -> dict[str, list[str]]:
             continue
         if len(row) != 2:
             raise FileFormatError(
-                f"{path}, line {number}: expected 2 columns (id, label), found {len(row)}.", hint="id,label on each line"
+                f"{path}, line {number}: expected 2 columns (id, label), found {len(row)}.",
+                hint="id,label",
             )
         found.setdefault(row[0].strip(), []).extend(label.strip() for label in row[1].split("|") if label.strip())
     return found

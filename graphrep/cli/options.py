@@ -53,7 +53,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="any parameter of the method; may be repeated"),
 ]
-RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME", help="published settings; see: list recipes")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME", help="published settings (list recipes)")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="settings of an earlier run (toml)")]
 SaveConfig = Annotated[Path | None, typer.Option("--save-config", metavar="FILE", help="write what was used (toml)")]
 NoWeight = Annotated[bool, typer.Option("--no-weight", help="ignore the file's weight column")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shlex
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from graphrep.cli.settings import Settings, to_toml
+from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError
 
 __all__ = ["RunFolder", "command_line", "write_text"]
@@ -20,15 +20,8 @@ __all__ = ["RunFolder", "command_line", "write_text"]
 def write_text(path: Path, text: str) -> None:
     """Writes a file under a temporary name and moves it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as stream:
+        stream.write(text.encode("utf8"))
 
 
 def command_line() -> str:

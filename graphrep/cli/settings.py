@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from graphrep.cli.toml import dumps
-from graphrep.errors import FileFormatError, UnknownNameError
+from graphrep.errors import FileFormatError, GraphrepError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["KEYS", "Settings", "collect", "parse_sets", "read_config", "to_toml"]
+__all__ = ["KEYS", "Settings", "collect", "parse_numbers", "parse_sets", "read_config", "to_toml"]
 
 Settings = dict[str, dict[str, Any]]
 
@@ -74,6 +74,24 @@ def _parse(text: str) -> Any:
         return text
 
 
+def parse_numbers(text: str, option: str) -> list[float]:
+    """The numbers of a comma-separated option.
+
+    Raises:
+        GraphrepError: something else than numbers.
+
+    Example:
+        >>> parse_numbers("0, 1,6.5", "--weights")
+        [0.0, 1.0, 6.5]
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise GraphrepError(
+            f'{option} takes numbers with commas between; got "{text}".', hint=f"{option} 0,1,1"
+        ) from None
+
+
 def read_config(path: Path) -> Settings:
     """The settings in a config file of an earlier run.
 
@@ -84,7 +102,7 @@ def read_config(path: Path) -> Settings:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf8"))
     except OSError as error:
-        raise FileFormatError(f"Cannot read {path}: {error.strerror}.", hint="--config runs/NAME/config.toml") from error
+        raise FileFormatError(f"Cannot read {path}: {error.strerror}.", hint="--config runs/x/config.toml") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{path} is not a TOML file: {error}.", hint="--save-config writes a good one") from error
     for table, values in tables.items():

@@ -115,7 +115,9 @@ def _cells(row: Sequence[Any], *, shade: bool) -> str:
         style = ""
         if shade and isinstance(cell, int) and total:
             share = cell / total
-            style = f" style='background:rgba(0,90,160,{0.75 * share:.3f});color:{'#fff' if share > 0.6 else 'inherit'}'"
+            style = (
+                f" style='background:rgba(0,90,160,{0.75 * share:.3f});color:{'#fff' if share > 0.6 else 'inherit'}'"
+            )
         text = f"{cell:.4f}" if isinstance(cell, float) else str(cell)
         parts.append(f"<td{' class=n' if number else ''}{style}>{escape(text)}</td>")
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""Two coordinates and a colour per node: PCA or UMAP, groups by label or degree, packed for the page or drawn to PNG."""
+"""Two coordinates and a colour per node: PCA or UMAP, groups by label or degree; packed for the page, or as PNG."""
 
 from __future__ import annotations
 
@@ -132,11 +132,15 @@ def make_picture(
         return None
     order = np.random.default_rng(seed).permutation(len(z))[:MAX_POINTS]
     flat = pca(z)[order] if projection == "pca" else _umap(z[order], seed)
-    group, groups, colors = _groups(None if labels is None else labels[order], None if degree is None else degree[order])
+    group, groups, colors = _groups(
+        None if labels is None else labels[order], None if degree is None else degree[order]
+    )
     shown = f"{len(order):,} of {len(z):,} nodes".replace(",", " ") if len(order) < len(z) else "All nodes"
     axes = "first two principal components of the unit vectors" if projection == "pca" else "UMAP, cosine"
     by = what if labels is not None else "number of neighbours"
-    repeated = f" Colours repeat after {len(PALETTE)} groups." if labels is not None and len(groups) > len(PALETTE) else ""
+    repeated = (
+        f" Colours repeat after {len(PALETTE)} groups." if labels is not None and len(groups) > len(PALETTE) else ""
+    )
     return Picture(
         xy=_to_unit_square(flat),
         group=group,

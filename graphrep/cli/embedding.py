@@ -1,0 +1,216 @@
+"""What `graphrep embed` does: plan, vectors with progress and saved states, files, last words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import graphrep
+from graphrep.cli.console import Console
+from graphrep.cli.graphs import announce, find_graph
+from graphrep.cli.plan import Plan, build, check_memory, gather
+from graphrep.cli.progress import PowerProgress, stop_after_power
+from graphrep.cli.runs import RunFolder, command_line, write_text
+from graphrep.cli.settings import Settings, to_toml
+from graphrep.cli.system import describe, peak_memory, resolve_device, use_threads, versions
+from graphrep.errors import DeviceError
+
+if TYPE_CHECKING:
+    from graphrep.data import Graph
+
+__all__ = ["Outputs", "embed_run"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write beside the vectors, and where the run keeps its files."""
+
+    run_dir: Path | None = None
+    save_config: Path | None = None
+    report: bool = False
+    picture: Path | None = None
+    projection: str = "pca"
+
+
+@dataclass
+class Run:
+    """A run on its way: what the steps hand on."""
+
+    settings: Settings
+    graph: Graph
+    model: Any
+    plan: Plan
+    folder: RunFolder
+    device: str
+    threads: int
+    seconds: dict[str, float]
+
+
+def embed_run(
+    console: Console,
+    *,
+    layers: Sequence[Mapping[str, Mapping[str, Any]]],
+    recipe_name: str | None,
+    config: Path | None,
+    resume: Path | None,
+    checkpoint_every: float,
+    outputs: Outputs,
+    dry_run: bool,
+) -> None:
+    """Embeds a graph, from the first setting to the last file."""
+    if resume is not None:
+        config = RunFolder.require(resume)
+    settings = gather(layers, recipe_name, config)
+    run = settings["run"]
+    threads = use_threads(run.get("threads"))
+    device = _device(run)
+    model = build(settings)
+    if resume is not None and _finished(console, resume, run):
+        return
+    started = time.perf_counter()
+    graph = find_graph(str(run["graph"]), data_dir=run.get("data_dir"), read=settings["read"])
+    seconds = {"read": time.perf_counter() - started}
+    plan = Plan.make(settings, graph, model, outputs.run_dir or resume)
+    for line in announce(graph, plan.name):
+        console.say(line)
+    check_memory(console, plan.memory, device)
+    if dry_run:
+        plan.show(console, settings, model)
+        return
+    if outputs.save_config:
+        write_text(outputs.save_config, to_toml(settings))
+    folder = RunFolder(plan.run_dir, settings, resume=resume is not None)
+    try:
+        job = Run(settings, graph, model, plan, folder, device, threads, seconds)
+        z = _compute(console, job, checkpoint_every)
+        _finish(console, job, z, outputs)
+    finally:
+        folder.close()
+
+
+def _device(run: dict[str, Any]) -> str:
+    """The device of the run.
+
+    Raises:
+        DeviceError: no such device, or one that no embedding method of this version computes on.
+    """
+    wanted = run.get("device") or "auto"
+    if wanted == "auto":
+        return "cpu"
+    device = resolve_device(wanted)
+    if device != "cpu":
+        raise DeviceError(f"{run['method']} computes on the CPU in this version, not on {device}.", hint="--device cpu")
+    return device
+
+
+def _finished(console: Console, folder: Path, run: dict[str, Any]) -> bool:
+    """Whether the run to resume is complete already; says so."""
+    done = (folder / "result.json").is_file() and Path(str(run.get("out", ""))).is_file()
+    if done:
+        console.say(f"{folder} is finished: {run['out']}")
+        console.finish({"out": run["out"], "run": str(folder), "finished": True}, path=run["out"])
+    return done
+
+
+def _compute(console: Console, job: Run, checkpoint_every: float) -> Any:
+    """The vectors, with progress on stderr and the state saved now and then.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the state is saved, and a line says how to go on.
+    """
+    params = job.settings["params"]
+    powers = len(params.get("weights", ()))
+    started = time.perf_counter()
+    with stop_after_power(console), PowerProgress(powers, job.folder, show=not console.quiet) as progress:
+        z = job.model.fit_transform(job.graph, progress=progress)
+    job.seconds["compute"] = time.perf_counter() - started
+    job.seconds |= {f"power {power}": value for power, value in progress.seconds.items()}
+    head = f"{type(job.model).__name__}  dim {params.get('dim')}"
+    if "weights" in params:
+        head += "  weights " + ",".join(f"{w:g}" for w in params["weights"])
+    head += f"  backend {_backend(job.device)}  "
+    console.say(f"{head:.<70} {job.seconds['compute']:.2f} s   peak {peak_memory() / 2**30:.2f} GiB")
+    return z
+
+
+def _backend(device: str) -> str:
+    from graphrep.kernels._dispatch import backend
+
+    name = backend(device)
+    return {"cpu": "cpu/numba", "reference": f"{device}/torch", "cuda": "cuda"}[name]
+
+
+def _finish(console: Console, job: Run, z: Any, outputs: Outputs) -> None:
+    """Writes the vectors, then everything else, and says where."""
+    from graphrep.data.embeddings import save_embeddings
+
+    run, plan = job.settings["run"], job.plan
+    started = time.perf_counter()
+    remembered = {
+        "method": run["method"],
+        "params": job.settings["params"],
+        "graph": run["graph"],
+        "recipe": run.get("recipe"),
+        "eval": job.settings["eval"],
+        "graphrep": graphrep.__version__,
+    }
+    save_embeddings(plan.out, z, ids=job.graph.ids, settings=remembered, format=plan.format)
+    job.seconds["write"] = time.perf_counter() - started
+    result = {
+        "out": str(plan.out),
+        "run": str(plan.run_dir),
+        "graph": job.graph.report.to_dict() if job.graph.report is not None else {"name": plan.name},
+        "num_nodes": job.graph.num_nodes,
+        "num_edges": job.graph.num_edges,
+        "dim": int(z.shape[1]),
+        "method": run["method"],
+        "params": job.settings["params"],
+        "seconds": {key: round(value, 6) for key, value in job.seconds.items()},
+        "peak_memory_bytes": peak_memory(),
+        "command": command_line(),
+        "versions": versions(),
+        **describe(job.device, job.threads),
+    }
+    _draw(job, z, outputs, result)
+    job.folder.result(result)
+    job.folder.drop_checkpoint()
+    holds = "ids, vectors float32, settings" if plan.format in ("npz", "parquet") else "ids, vectors float32"
+    others = "|".join(name for name in ("parquet", "csv", "w2v", "npy", "npz") if name != plan.format)
+    console.say(f"Wrote {plan.out} ({holds})      --format {others} for others")
+    for path in (job.folder.path / "report.html" if outputs.report else None, outputs.picture):
+        if path:
+            console.say(f"Wrote {path}")
+    for line in console.lines:
+        job.folder.log(line)
+    console.finish(result, path=plan.out)
+
+
+def _draw(job: Run, z: Any, outputs: Outputs, result: dict[str, Any]) -> None:
+    """report.html and the picture file, where asked for."""
+    if not (outputs.report or outputs.picture):
+        return
+    import numpy as np
+
+    from graphrep.cli.reporting import Shown, write_outputs
+
+    started = time.perf_counter()
+    seed = int(job.settings["params"].get("seed", 0))
+    vectors = np.asarray(z.float() if hasattr(z, "float") else z)
+    shown = Shown(job.graph, vectors, projection=outputs.projection, seed=seed)
+    facts = [(name, f"{value:.2f}") for name, value in job.seconds.items()]
+    facts.append(("peak memory", f"{result['peak_memory_bytes'] / 2**30:.2f} GiB"))
+    facts.append(("threads", str(job.threads)))
+    write_outputs(
+        shown,
+        title=f"{job.plan.name}: {result['dim']} numbers for each of {job.graph.num_nodes:,} nodes".replace(",", " "),
+        subtitle=f"graphrep {graphrep.__version__}, {type(job.model).__name__}. Vectors: {job.plan.out}",
+        facts={"Seconds": facts},
+        settings={"method": job.settings["run"]["method"], **job.settings["params"]},
+        command=f"graphrep embed --config {job.folder.path / 'config.toml'}",
+        report=job.folder.path / "report.html" if outputs.report else None,
+        picture=outputs.picture,
+    )
+    result["seconds"]["draw"] = round(time.perf_counter() - started, 6)

@@ -1,0 +1,68 @@
+"""The GRAPH argument: a file, a folder, a data set's name or a networkx generator; and how a graph is announced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphrep.data.check import grouped
+from graphrep.errors import GraphrepError
+
+if TYPE_CHECKING:
+    from graphrep.data import Graph
+
+__all__ = ["announce", "find_graph", "headline", "short_name"]
+
+_ENDINGS = re.compile(r"(\.(csv|tsv|txt|edges|edgelist|npz|parquet|gz))+$", re.IGNORECASE)
+
+
+def short_name(graph: str) -> str:
+    """A file-safe name for what the user typed.
+
+    Example:
+        >>> short_name("data/collab.csv.gz"), short_name("nx:karate_club_graph"), short_name("blogcatalog")
+        ('collab', 'karate_club_graph', 'blogcatalog')
+    """
+    last = Path(graph.rpartition(":")[2]).name
+    return re.sub(r"[^\w.-]+", "_", _ENDINGS.sub("", last)) or "graph"
+
+
+def find_graph(graph: str, *, data_dir: Path | None = None, read: Mapping[str, Any] | None = None) -> Graph:
+    """The graph that the user's GRAPH argument stands for; `read` holds the options for text files.
+
+    Raises:
+        UnknownNameError: neither a file nor a data set.
+        GraphrepError: the file is not a graph.
+    """
+    from graphrep.data.read import open_graph
+
+    options = dict(read or {})
+    if len(str(options.get("sep") or ",")) != 1:
+        names = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+        if options["sep"] not in names:
+            raise GraphrepError(f'--sep takes one character; got "{options["sep"]}".', hint='--sep ";" or --sep tab')
+        options["sep"] = names[options["sep"]]
+    return open_graph(graph, data_dir=data_dir, **options)
+
+
+def headline(graph: Graph, name: str) -> str:
+    """One line on a graph that did not come from a text file: nodes, edges, features, labels."""
+    undirected = graph.is_undirected()
+    edges = graph.num_edges
+    if undirected:
+        edges = (edges + int((graph.edge_index[0] == graph.edge_index[1]).sum())) // 2
+    parts = [f"{grouped(graph.num_nodes)} nodes", f"{grouped(edges)} {'edges' if undirected else 'directed edges'}"]
+    if graph.edge_weight is not None:
+        parts.append("weighted")
+    if graph.num_features:
+        parts.append(f"{grouped(graph.num_features)} features")
+    if graph.y is not None:
+        parts.append(f"{grouped(graph.num_classes)} {'labels' if graph.y.dim() == 2 else 'classes'}")
+    return f"{name}: {', '.join(parts)}"
+
+
+def announce(graph: Graph, name: str) -> list[str]:
+    """What the program understood: the reader's report for a file, else one line."""
+    return graph.report.lines() if graph.report is not None else [headline(graph, name)]

@@ -1,0 +1,132 @@
+"""The protocols of `graphrep eval` and `graphrep demo`: calls graphrep.eval, shapes tables of mean +- std."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphrep.cli.links import pair_scores
+from graphrep.errors import MissingLabelsError, UnknownNameError
+from graphrep.registry import suggest
+
+__all__ = ["PROTOCOLS", "judge_clusters", "judge_links", "judge_probe", "mean_std", "published_cell"]
+
+PROTOCOLS = ("grace", "deepwalk", "clusters", "links")
+_CLUSTER_FIELDS = ("acc", "nmi", "ari", "macro_f1")
+
+Array = np.ndarray[Any, Any]
+
+
+def check_protocol(name: str) -> str:
+    """`name`, when it is a protocol.
+
+    Raises:
+        UnknownNameError: it is none.
+    """
+    if name not in PROTOCOLS:
+        raise UnknownNameError(
+            f'Unknown protocol "{name}".{suggest(name, PROTOCOLS)}', hint=f"--protocol {'|'.join(PROTOCOLS)}"
+        )
+    return name
+
+
+def mean_std(mean: float, std: float, *, digits: int = 2) -> str:
+    """``61.20 +- 0.35``; a single run has no spread and says so.
+
+    Example:
+        >>> mean_std(61.204, 0.349), mean_std(61.204, float("nan"))
+        ('61.20 +- 0.35', '61.20 (single run)')
+    """
+    return f"{mean:.{digits}f} (single run)" if math.isnan(std) else f"{mean:.{digits}f} +- {std:.{digits}f}"
+
+
+def judge_probe(z: Any, y: Any, protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Linear probe by protocol `grace` or `deepwalk`; scores in percent, std over data splits with n - 1.
+
+    Args:
+        z: (N, d) embeddings.
+        y: labels as :func:`graphrep.eval.linear_probe` takes them.
+        protocol: which of the two.
+        options: C, ratios, shuffles, multilabel where given; `grace` fixes all but the number of splits.
+    """
+    from graphrep.eval import linear_probe
+
+    if y is None:
+        raise MissingLabelsError(f"Protocol {protocol} needs labels.", hint="--labels FILE.csv or --dataset NAME")
+    wanted: dict[str, Any] = {}
+    if options.get("shuffles"):
+        wanted["seeds"] = range(int(options["shuffles"]))
+    if protocol == "deepwalk":
+        wanted |= {
+            "c": options.get("C"),
+            "train_ratios": options.get("ratios"),
+            "multilabel": options.get("multilabel"),
+        }
+    result = linear_probe(z, y, protocol=protocol, **{key: value for key, value in wanted.items() if value is not None})
+    rows = [
+        {
+            "labelled": row.train_ratio,
+            "micro_f1": 100 * row.micro_f1,
+            "micro_f1_std": 100 * row.micro_f1_std_sample,
+            "macro_f1": 100 * row.macro_f1,
+            "macro_f1_std": 100 * row.macro_f1_std_sample,
+            "train": row.num_train,
+            "test": row.num_test,
+            "c": sorted(set(row.best_c)),
+        }
+        for row in result.rows
+    ]
+    repeats = len(result.micro_f1_runs)
+    said = f"protocol {protocol}: {result.num_classes} classes, {repeats} splits (std over data splits, n - 1), "
+    said += f"one-vs-rest logistic regression ({result.backend})"
+    if protocol == "deepwalk":
+        said += f", C {result.best_c[0]:g}" + (f', multilabel="{result.multilabel}"' if result.multilabel else "")
+    return {"protocol": protocol, "about": said, "rows": rows, "seeds": result.seeds, "multilabel": result.multilabel}
+
+
+def judge_clusters(z: Any, y: Any, *, k: int | None, seeds: Sequence[int]) -> dict[str, Any]:
+    """k-means clusters of the raw vectors against the classes of `y`: mean and std over k-means seeds.
+
+    Nodes without a class (-1) take part in the clustering and are left out of the judgement.
+    """
+    from graphrep.eval import cluster_scores, kmeans, summarize
+
+    if y is None:
+        raise MissingLabelsError("Protocol clusters needs labels.", hint="--labels FILE.csv or --dataset NAME")
+    y = np.asarray(y)
+    if y.ndim == 2:
+        raise MissingLabelsError(
+            "Protocol clusters needs one label per node; these nodes have several.", hint="--protocol deepwalk"
+        )
+    known = y >= 0
+    k = k or len(np.unique(y[known]))
+    runs, labels = [], None
+    for seed in seeds:
+        found = np.asarray(kmeans(z, k, seed=seed))
+        labels = found if labels is None else labels
+        runs.append(cluster_scores(y[known], found[known]))
+    scores = {}
+    for field in _CLUSTER_FIELDS:
+        summary = summarize([getattr(run, field) for run in runs])
+        scores[field], scores[f"{field}_std"] = summary.mean, summary.std
+    about = f"protocol clusters: k-means (k-means++, 10 starts, raw vectors), {k} clusters, {len(runs)} k-means seeds "
+    about += f"of one embedding, {int(known.sum())} labelled nodes"
+    return {"protocol": "clusters", "about": about, "k": k, **scores, "labels": labels, "mapped": runs[0].mapped}
+
+
+def judge_links(z: Array, positive: Array, negative: Array, *, score: str) -> dict[str, Any]:
+    """AUC, AP and Hits@K of scored pairs (2, P) against pooled negatives (2, M)."""
+    from graphrep.eval import link_scores
+
+    result = link_scores(pair_scores(z, positive, score=score), pair_scores(z, negative, score=score))
+    about = f"protocol links: {positive.shape[1]} links against {negative.shape[1]} pairs without one, {score} score"
+    hits = {int(rank): value for rank, value in result.hits.items()}
+    return {"protocol": "links", "about": about, "auc": result.auc, "ap": result.ap, "hits": hits}
+
+
+def published_cell(published: Mapping[str, Any], ratio: float | None, metric: str) -> str:
+    """The authors' number for a share of labels, as text, or nothing; keys are ``"0.1"`` or ``"10"`` with micro, macro."""
+    raise NotImplementedError
