@@ -9,6 +9,7 @@ import typer
 
 from graphrep.cli.console import Console, guarded
 from graphrep.cli.options import (
+    Columns,
     ConfigFile,
     DataDir,
     Deterministic,
@@ -50,6 +51,7 @@ def embed(
     config: ConfigFile = None,
     sets: Sets = None,
     save_config: SaveConfig = None,
+    columns: Columns = None,
     no_weight: NoWeight = False,
     directed: Directed = False,
     sep: Sep = None,
@@ -93,7 +95,7 @@ def embed(
     Later beats earlier: recipe, config file, options, --set.
     """  # noqa: D301
     from graphrep.cli.embedding import Outputs, embed_run
-    from graphrep.cli.settings import parse_numbers, parse_sets
+    from graphrep.cli.settings import parse_columns, parse_numbers, parse_sets
 
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     options: dict[str, dict[str, Any]] = {
@@ -108,7 +110,12 @@ def embed(
             "deterministic": deterministic or None,
             "data_dir": str(data_dir) if data_dir else None,
         },
-        "read": {"weight": False if no_weight else None, "directed": directed or None, "sep": sep},
+        "read": {
+            **parse_columns(columns),
+            **({"weight": False} if no_weight else {}),
+            "directed": directed or None,
+            "sep": sep,
+        },
         "params": {
             "dim": dim,
             "weights": parse_numbers(weights, "--weights") if weights else None,

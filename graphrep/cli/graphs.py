@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrep.data.check import grouped
-from graphrep.errors import GraphrepError
 
 if TYPE_CHECKING:
     from graphrep.data import Graph
@@ -38,13 +37,7 @@ def find_graph(graph: str, *, data_dir: Path | None = None, read: Mapping[str, A
     """
     from graphrep.data.read import open_graph
 
-    options = dict(read or {})
-    if len(str(options.get("sep") or ",")) != 1:
-        names = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
-        if options["sep"] not in names:
-            raise GraphrepError(f'--sep takes one character; got "{options["sep"]}".', hint='--sep ";" or --sep tab')
-        options["sep"] = names[options["sep"]]
-    return open_graph(graph, data_dir=data_dir, **options)
+    return open_graph(graph, data_dir=data_dir, **(read or {}))
 
 
 def headline(graph: Graph, name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Columns",
     "ConfigFile",
     "DataDir",
     "Deterministic",
@@ -58,6 +59,10 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", hel
 SaveConfig = Annotated[Path | None, typer.Option("--save-config", metavar="FILE", help="write what was used (toml)")]
 NoWeight = Annotated[bool, typer.Option("--no-weight", help="ignore the file's weight column")]
 Directed = Annotated[bool, typer.Option("--directed", help="keep the direction of edges in a text file")]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="S,T[,W]", help="columns of source, target, weight: names or numbers from 0"),
+]
 Sep = Annotated[str | None, typer.Option("--sep", metavar="CHAR", help="column separator  [detected]")]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="root of named data sets  [GRAPHREP_DATA, user cache]")

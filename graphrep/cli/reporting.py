@@ -75,15 +75,21 @@ def neighbour_table(shown: Shown) -> Table:
     index, score = nearest(shown.z, rows, _NEAREST)
     lines = []
     for row, near, values in zip(rows, index, score, strict=True):
-        found = [f"{shown.names[i]} ({value:.3f})" for i, value in zip(near, values, strict=True)]
-        lines.append([str(shown.names[row]), *found])
+        found = [f"{_named(shown, int(i))} {value:.3f}" for i, value in zip(near, values, strict=True)]
+        lines.append([_named(shown, row), *found])
     picked = "The nodes with most neighbours" if shown.labels is None else "A node of each class with most neighbours"
     return Table(
         title="Nearest neighbours",
         columns=["node", *(f"nearest {k + 1}" for k in range(min(_NEAREST, max(shown.graph.num_nodes - 1, 0))))],
         rows=lines,
-        note=f"{picked}; cosine in parentheses, exact search. More: graphrep neighbors FILE NODE",
+        note=f"{picked}{', the class in brackets' if shown.labels is not None else ''}; cosine, exact search. "
+        "More: graphrep neighbors FILE NODE",
     )
+
+
+def _named(shown: Shown, row: int) -> str:
+    name = str(shown.names[row])
+    return name if shown.labels is None else f"{name} [{shown.labels[row]}]"
 
 
 def _examples(shown: Shown) -> list[int]:

@@ -11,14 +11,14 @@ from graphrep.cli.toml import dumps
 from graphrep.errors import FileFormatError, GraphrepError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["KEYS", "Settings", "collect", "parse_numbers", "parse_sets", "read_config", "to_toml"]
+__all__ = ["KEYS", "Settings", "collect", "parse_columns", "parse_numbers", "parse_sets", "read_config", "to_toml"]
 
 Settings = dict[str, dict[str, Any]]
 
 # Tables of a config file with their keys; [params] is free here and checked against the method's constructor.
 KEYS: dict[str, tuple[str, ...]] = {
     "run": ("command", "graph", "method", "recipe", "out", "format", "device", "threads", "deterministic", "data_dir"),
-    "read": ("weight", "directed", "sep"),
+    "read": ("source", "target", "weight", "directed", "sep", "header"),
     "params": (),
     "eval": ("protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver"),
 }
@@ -90,6 +90,26 @@ def parse_numbers(text: str, option: str) -> list[float]:
         raise GraphrepError(
             f'{option} takes numbers with commas between; got "{text}".', hint=f"{option} 0,1,1"
         ) from None
+
+
+def parse_columns(text: str | None) -> dict[str, Any]:
+    """Reader options of ``--columns source,target[,weight]``; digits are positions from 0.
+
+    Raises:
+        GraphrepError: not two or three columns.
+
+    Example:
+        >>> parse_columns("author_a,author_b,4")
+        {'source': 'author_a', 'target': 'author_b', 'weight': 4}
+    """
+    if text is None:
+        return {}
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) not in (2, 3) or not all(parts):
+        message = f'--columns takes source,target or source,target,weight; got "{text}".'
+        raise GraphrepError(message, hint="--columns 0,1,3")
+    columns = [int(part) if part.isdigit() else part for part in parts]
+    return dict(zip(("source", "target", "weight"), columns, strict=False))
 
 
 def read_config(path: Path) -> Settings:

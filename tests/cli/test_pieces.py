@@ -1,0 +1,168 @@
+"""The parts below the commands: nodes by name, nearest rows, held-out links, the report page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphrep.cli.links import common_neighbours, hide_links, pair_scores, uniform_negatives
+from graphrep.cli.nearest import nearest
+from graphrep.cli.nodes import align_labels, find_node, id_array, read_labels
+from graphrep.cli.report import Report, Table, make_picture
+from graphrep.cli.report.page import render
+from graphrep.cli.report.picture import MAX_GROUPS, pca
+from graphrep.errors import FileFormatError, GraphrepError, MissingLabelsError, UnknownNameError
+
+
+def random_graph(n: int = 40, links: int = 120, seed: int = 0) -> np.ndarray:
+    pairs = np.random.default_rng(seed).integers(0, n, size=(2, links))
+    pairs = np.unique(np.sort(pairs[:, pairs[0] != pairs[1]], axis=0), axis=1)
+    return np.concatenate([pairs, pairs[::-1]], axis=1)
+
+
+def test_find_node_by_number_and_name() -> None:
+    assert find_node("7", np.array([5, 7])) == 1
+    assert find_node("7", np.array(["a", "7"])) == 1
+    with pytest.raises(UnknownNameError, match='No node "8" among 2: ids are integers from 5 to 7'):
+        find_node("8", np.array([5, 7]))
+    with pytest.raises(UnknownNameError, match='did you mean "Grace Hopper"'):
+        find_node("grace hopper", np.array(["Alan Turing", "Grace Hopper"]))
+    with pytest.raises(UnknownNameError, match='did you mean "alice"'):
+        find_node("alcie", np.array(["bob", "alice"]))
+    assert id_array(None, 3).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_nearest_equals_the_full_matrix(metric: str) -> None:
+    z = np.random.default_rng(0).standard_normal((50, 5))
+    z[3] = 0
+    unit = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-300)
+    dist = -np.linalg.norm(z[:, None] - z[None], axis=2)
+    full = {"cosine": unit @ unit.T, "dot": z @ z.T, "euclidean": dist}[metric]
+    np.fill_diagonal(full, -np.inf)
+    index, score = nearest(z, [0, 7, 49], 6, metric=metric)
+    for row, found, values in zip([0, 7, 49], index, score, strict=True):
+        assert found.tolist() == np.argsort(-full[row], kind="stable")[:6].tolist()
+        np.testing.assert_allclose(values, full[row][found], atol=1e-12)
+
+
+def test_nearest_over_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    z = np.random.default_rng(1).standard_normal((101, 4))
+    whole = nearest(z, [5, 50], 9)
+    monkeypatch.setattr("graphrep.cli.nearest._ROWS", 10)
+    blocks = nearest(z, [5, 50], 9)
+    assert np.array_equal(whole[0], blocks[0])
+    assert nearest(z[:3], [0], 9)[0].shape == (1, 2)
+
+
+def test_hidden_links_are_gone_in_both_directions() -> None:
+    edges = random_graph()
+    hidden, keep = hide_links(edges, 40, 0.2, seed=1)
+    rest = {tuple(pair) for pair in edges[:, keep].T.tolist()}
+    assert hidden.shape[1] == round(0.2 * edges.shape[1] / 2)
+    for a, b in hidden.T.tolist():
+        assert a < b
+        assert (a, b) not in rest
+        assert (b, a) not in rest
+    assert keep.sum() + 2 * hidden.shape[1] == edges.shape[1]
+    with pytest.raises(GraphrepError, match="leaves nothing"):
+        hide_links(edges, 40, 1.0, seed=1)
+
+
+def test_negatives_are_no_edges_and_distinct() -> None:
+    edges = random_graph()
+    known = {tuple(pair) for pair in edges.T.tolist()}
+    room = 40 * 39 // 2 - edges.shape[1] // 2
+    pairs = uniform_negatives(edges, 40, room, seed=0)
+    assert len({tuple(p) for p in pairs.T.tolist()}) == room
+    assert not known & {tuple(p) for p in pairs.T.tolist()}
+    assert (pairs[0] < pairs[1]).all()
+    with pytest.raises(GraphrepError, match="only"):
+        uniform_negatives(edges, 40, room + 1, seed=0)
+
+
+def test_common_neighbours_against_sets() -> None:
+    edges = random_graph()
+    doubled = np.concatenate([edges, edges[:, :30]], axis=1)
+    near = {v: set(edges[1][edges[0] == v].tolist()) for v in range(40)}
+    pairs = np.array([[0, 3, 5, 9], [1, 4, 39, 9]])
+    expected = [len(near[a] & near[b]) for a, b in pairs.T.tolist()]
+    assert common_neighbours(doubled, 40, pairs).tolist() == expected
+
+
+def test_pair_scores() -> None:
+    z = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    pairs = np.array([[0, 0], [1, 2]])
+    assert pair_scores(z, pairs).tolist() == [1.0, 0.0]
+    assert pair_scores(z, pairs, score="dot").tolist() == [2.0, 0.0]
+    with pytest.raises(UnknownNameError):
+        pair_scores(z, pairs, score="nearness")
+
+
+def test_labels_file(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("id,label\na,10\nb,2\nd,2\n")
+    y, classes = align_labels(np.array(["a", "b", "c"]), read_labels(path), source="labels.csv")
+    assert y.tolist() == [1, 0, -1]
+    assert classes == ["2", "10"]
+    path.write_text("a;x|y\nb;y\n")
+    y, classes = align_labels(np.array(["b", "a"]), read_labels(path), source="labels.csv")
+    assert y.tolist() == [[0, 1], [1, 1]]
+    with pytest.raises(MissingLabelsError, match='ids of the embedding look like "7"'):
+        align_labels(np.array([7]), read_labels(path), source="labels.csv")
+    path.write_text("a,b,c\n")
+    with pytest.raises(FileFormatError, match="line 1: expected 2 columns"):
+        read_labels(path)
+    with pytest.raises(FileFormatError, match="Cannot read"):
+        read_labels(tmp_path / "none.csv")
+
+
+def test_pca_against_the_dense_decomposition() -> None:
+    z = np.random.default_rng(0).standard_normal((300, 6)) * np.array([5, 3, 1, 1, 1, 1])
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    _, _, axes = np.linalg.svd(unit - unit.mean(0), full_matrices=False)
+    expected = (unit - unit.mean(0)) @ axes[:2].T
+    np.testing.assert_allclose(np.abs(pca(z)), np.abs(expected), atol=1e-9)
+    assert pca(np.ones((4, 1))).shape == (4, 2)
+
+
+@pytest.mark.parametrize("n", [1, 2, 63])
+def test_picture_of_small_graphs(n: int) -> None:
+    z = np.random.default_rng(0).standard_normal((n, 3))
+    picture = make_picture(z, list(range(n)), degree=np.arange(n))
+    assert picture is not None
+    assert picture.xy.min() >= 0
+    assert picture.xy.max() <= 1
+    assert len(picture.packed()["ids"]) == n
+
+
+def test_no_picture_of_nothing() -> None:
+    assert make_picture(np.zeros((0, 3)), []) is None
+
+
+def test_many_classes_become_other() -> None:
+    z = np.random.default_rng(0).standard_normal((200, 3))
+    picture = make_picture(z, list(range(200)), labels=np.arange(200) % 100)
+    assert picture is not None
+    assert len(picture.groups) == MAX_GROUPS
+    assert picture.groups[-1] == "other"
+    with pytest.raises(UnknownNameError, match="projection"):
+        make_picture(z, list(range(200)), projection="tsne")
+
+
+def test_page_escapes_everything_and_loads_nothing() -> None:
+    evil = "</script><img src=x onerror=alert(1)>\u2028"
+    picture = make_picture(np.eye(3), [evil, "b", "c"], labels=np.array([evil, "x", "y"]))
+    table = Table(evil, [evil], [[evil, 3, 0.5]], note=evil, shade=True)
+    page = render(Report(evil, evil, {evil: [(evil, evil)]}, {evil: evil}, evil, [table], picture, evil))
+    assert "<img" not in page
+    assert page.count("</script>") == 2
+    assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", page)
+    data = re.search(r'id="points">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    packed = json.loads(data.group(1))
+    assert sorted(packed["names"]) == sorted([evil, "b", "c"])
