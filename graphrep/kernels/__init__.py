@@ -2,8 +2,37 @@
 
 from graphrep.kernels._dispatch import backend
 from graphrep.kernels.csr import CSR
+from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
+from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
 from graphrep.kernels.sddmm import sddmm
+from graphrep.kernels.segment import (
+    gather_csr,
+    scatter,
+    scatter_add,
+    scatter_max,
+    scatter_mean,
+    scatter_min,
+    segment_csr,
+    segment_reduce,
+)
 from graphrep.kernels.spmm import spmm
 
-__all__ = ["CSR", "GDSRandom", "backend", "sddmm", "spmm"]
+__all__ = [
+    "CSR",
+    "GDSRandom",
+    "backend",
+    "edge_softmax",
+    "gather_csr",
+    "gcn_norm",
+    "scatter",
+    "scatter_add",
+    "scatter_max",
+    "scatter_mean",
+    "scatter_min",
+    "scatter_softmax",
+    "sddmm",
+    "segment_csr",
+    "segment_reduce",
+    "spmm",
+]

@@ -7,6 +7,7 @@ float16 as uint16) and are widened on load, so every vector holds float32 or flo
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from llvmlite import ir
@@ -20,13 +21,16 @@ __all__ = [
     "vadd",
     "vdiv",
     "vequal",
+    "vexp",
     "vfill",
+    "vfirst",
     "vfma",
     "vload",
     "vload_int",
     "vmul",
     "vpick",
     "vstore",
+    "vsub",
     "vsum",
     "vzero",
     "vzero_like",
@@ -269,3 +273,61 @@ def vload_int(typingctx: Any, array: Any, offset: Any, like: Any) -> Any:
         return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
 
     return Vec(array.dtype, like.lanes)(array, nb_types.int64, like), codegen
+
+
+@intrinsic
+def vsub(typingctx: Any, a: Any, b: Any) -> Any:
+    """``a - b``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fsub(args[0], args[1])
+
+    return a(a, a), codegen
+
+
+@intrinsic
+def vfirst(typingctx: Any, a: Any, count: Any, fill: Any) -> Any:
+    """`a` with the number `fill` in all lanes from `count` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector, count, fill = args
+        words = ir.VectorType(_I32, vector.type.count)
+        lane = ir.Constant(words, list(range(vector.type.count)))
+        inside = builder.icmp_signed("<", lane, _splat(builder, count, words))
+        return builder.select(inside, vector, _splat(builder, fill, vector.type))
+
+    return a(a, nb_types.int32, a.scalar), codegen
+
+
+@intrinsic
+def vexp(typingctx: Any, a: Any) -> Any:
+    """Exp of numbers that are at most 0 (or NaN), to within one rounding or two; 0 below the normal range."""
+    single = a.scalar == nb_types.float32
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _exp(builder, args[0], single)
+
+    return a(a), codegen
+
+
+def _exp(builder: Any, x: Any, single: bool) -> Any:
+    """2^n times the Taylor series of exp on [-log(2) / 2, log(2) / 2]; n comes from adding 1.5 * 2^mantissa."""
+    kind = x.type
+    bits, mantissa, bias, lowest, terms = (32, 23, 127, -87.0, 8) if single else (64, 52, 1023, -708.0, 14)
+    words = ir.VectorType(ir.IntType(bits), kind.count)
+    magic = _constant(kind, 1.5 * 2.0**mantissa)
+    shifted = builder.fadd(builder.fmul(x, _constant(kind, 1.4426950408889634)), magic)
+    power = builder.sub(builder.bitcast(shifted, words), builder.bitcast(magic, words))
+    whole = builder.fsub(shifted, magic)
+    rest = x
+    for part in (
+        (0.693359375, -2.1219444005469057e-4) if single else (6.93147180369123816490e-01, 1.90821492927058770002e-10)
+    ):
+        rest = builder.fsub(rest, builder.fmul(whole, _constant(kind, part), flags=_FLAGS), flags=_FLAGS)
+    series = _constant(kind, 1 / math.factorial(terms - 1))
+    for k in range(terms - 2, -1, -1):
+        product = builder.fmul(series, rest, flags=_FLAGS)
+        series = builder.fadd(product, _constant(kind, 1 / math.factorial(k)), flags=_FLAGS)
+    scale = builder.shl(builder.add(power, _constant(words, bias)), _constant(words, mantissa))
+    result = builder.fmul(series, builder.bitcast(scale, kind))
+    return builder.select(builder.fcmp_ordered("<", x, _constant(kind, lowest)), _constant(kind, 0.0), result)

@@ -17,7 +17,7 @@ from graphrep.kernels._check import check_edge_index, check_floating, check_inde
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["CSR"]
+__all__ = ["CSR", "check_rowptr", "index_dtype"]
 
 _INT32_LIMIT = 2**31 - 1
 
@@ -63,7 +63,7 @@ class CSR:
     ) -> None:
         check_index(rowptr, "rowptr")
         check_index(col, "col")
-        _check_rowptr(rowptr, col.numel())
+        check_rowptr(rowptr, col.numel())
         if num_cols is None:
             num_cols = int(col.max()) + 1 if col.numel() else 0
         check_range(col, num_cols, "col")
@@ -73,8 +73,10 @@ class CSR:
                 raise ShapeError(f"perm has {perm.numel()} entries, col {col.numel()}.", hint="one position per entry")
         for name, tensor in (("col", col), ("value", value), ("perm", perm)):
             if tensor is not None and tensor.device != rowptr.device:
-                raise DeviceError(f"{name} is on {tensor.device}, rowptr on {rowptr.device}.", hint="one device for all")
-        dtype = _index_dtype(rowptr.numel() - 1, num_cols, col.numel())
+                raise DeviceError(
+                    f"{name} is on {tensor.device}, rowptr on {rowptr.device}.", hint="one device for all"
+                )
+        dtype = index_dtype(rowptr.numel() - 1, num_cols, col.numel())
         if perm is None:
             perm = torch.arange(col.numel(), dtype=dtype, device=col.device)
         self._set(rowptr.to(dtype), col.to(dtype), _checked_value(value, col.numel()), num_cols, perm.to(dtype))
@@ -122,7 +124,7 @@ class CSR:
         check_range(source, size[0], "edge_index[0] (source)")
         check_range(destination, size[1], "edge_index[1] (destination)")
         num_edges = edge_index.shape[1]
-        dtype = _index_dtype(size[1], size[0], num_edges)
+        dtype = index_dtype(size[1], size[0], num_edges)
         value = _checked_value(edge_weight, num_edges, name="edge_weight")
         rowptr, col, perm = group_by_row(destination.to(dtype), source.to(dtype), size[1])
         if value is not None:
@@ -242,7 +244,7 @@ class CSR:
         return f"CSR(num_rows={self.num_rows}, num_cols={self.num_cols}, nnz={self.nnz}{weights}, {self.device})"
 
 
-def _index_dtype(num_rows: int, num_cols: int, nnz: int) -> torch.dtype:
+def index_dtype(num_rows: int, num_cols: int, nnz: int) -> torch.dtype:
     return torch.int32 if max(num_rows, num_cols, nnz) < _INT32_LIMIT else torch.int64
 
 
@@ -257,7 +259,7 @@ def _checked_value(value: Tensor | None, nnz: int, name: str = "value") -> Tenso
     return value
 
 
-def _check_rowptr(rowptr: Tensor, nnz: int) -> None:
+def check_rowptr(rowptr: Tensor, nnz: int) -> None:
     if rowptr.numel() == 0 or int(rowptr[0]) != 0 or int(rowptr[-1]) != nnz:
         ends = "empty" if rowptr.numel() == 0 else f"from {int(rowptr[0])} to {int(rowptr[-1])}"
         raise ShapeError(f"rowptr must run from 0 to the number of entries ({nnz}); it is {ends}.")

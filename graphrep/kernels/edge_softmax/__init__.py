@@ -1,0 +1,6 @@
+"""Softmax over groups of entries: the rows of a sparse matrix, or whatever an index names."""
+
+from graphrep.kernels.edge_softmax.by_index import scatter_softmax
+from graphrep.kernels.edge_softmax.by_row import edge_softmax
+
+__all__ = ["edge_softmax", "scatter_softmax"]
