@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_NAMES = {"FastRP": "fastrp"}
+_NAMES = {
+    "EdgeDelta": "fastrp",
+    "FastRP": "fastrp",
+    "FastRPModule": "fastrp_module",
+    "FastRPTransform": "fastrp_transform",
+    "RandomizedSpectral": "spectral",
+}
 
 __all__ = sorted(_NAMES)
 

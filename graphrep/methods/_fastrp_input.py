@@ -17,7 +17,7 @@ from graphrep.kernels import CSR
 from graphrep.kernels.projection import node_keys
 from graphrep.methods._fastrp_settings import Settings
 
-__all__ = ["Problem", "prepare", "warn_isolated"]
+__all__ = ["Problem", "as_source", "prepare", "warn_isolated"]
 
 log = logging.getLogger("graphrep")
 
@@ -61,8 +61,15 @@ class Problem:
         return int((self.strength == 0).sum())
 
 
+def as_source(graph: Any) -> Any:
+    """`graph` as a Graph; a CSR stays what it is."""
+    from graphrep.data.graph import Graph
+
+    return graph if isinstance(graph, (CSR, Graph)) else Graph.coerce(graph)
+
+
 def prepare(graph: Any, settings: Settings) -> Problem:
-    """Checks a Graph, CSR, PyG ``Data``, edge_index, scipy matrix or networkx graph and puts it in canonical order.
+    """Checks a Graph or CSR and puts it in canonical order.
 
     Raises:
         ShapeError: a CSR that is not square. GraphrepError: negative weights. MissingFeaturesError: feature_ratio > 0
@@ -71,9 +78,6 @@ def prepare(graph: Any, settings: Settings) -> Problem:
     if isinstance(graph, CSR):
         csr, ids, x = _square(graph), None, None
     else:
-        from graphrep.data.graph import Graph
-
-        graph = graph if isinstance(graph, Graph) else Graph.coerce(graph)
         csr, ids, x = _by_id(graph.csr(settings.direction), graph.ids), graph.ids, graph.x
     if csr.value is not None:
         csr = csr.with_value(csr.value.detach().to(settings.work))

@@ -1,8 +1,8 @@
 """The passes of FastRP: which buffers, what each power adds, and the run over them.
 
-Memory: two N x d buffers when only the last two powers have weight (the share of the last but one is then added from the
-rows the last pass reads anyway, into the buffer that is free), else two and the result. The signs of the first power
-take a quarter of a buffer and lie in one that is not yet in use.
+Memory: two N x d buffers when only the last two powers have weight (the share of the last but one is then added from
+the rows the last pass reads anyway, into the buffer that is free), else two and the result. The signs of the first
+power take a quarter of a buffer and lie in one that is not yet in use.
 """
 
 from __future__ import annotations
@@ -94,6 +94,10 @@ def run_passes(
     """The merged embedding (N, d) in the working type, not standardised.
 
     Args:
+        problem: the graph.
+        start: start vectors.
+        settings: checked parameters.
+        progress: called as progress(power, entries done, all entries).
         buffers: free (N, d) buffers; the first may hold the signs of `start`.
         state: continue after `state.power` passes.
         save: called with the state after each pass but the last.

@@ -149,6 +149,7 @@ def _density(value: Any, gds: bool) -> Any:
 
 
 def _types(dtype: Any, storage: Any) -> tuple[torch.dtype, torch.dtype]:
+    dtype, storage = _named_dtype(dtype), _named_dtype(storage)
     if dtype not in _DTYPES:
         raise DTypeError(f"dtype must be float32, float64, bfloat16 or float16; got {dtype}.", hint="torch.float32")
     if storage is None:
@@ -159,3 +160,9 @@ def _types(dtype: Any, storage: Any) -> tuple[torch.dtype, torch.dtype]:
             f"storage={storage} does not go with dtype={dtype}.", hint=" or ".join(map(str, allowed)) + ", or None"
         )
     return dtype, storage
+
+
+def _named_dtype(value: Any) -> Any:
+    """A torch dtype from its name, as configuration files have it."""
+    found = getattr(torch, value, value) if isinstance(value, str) else value
+    return found if found is None or isinstance(found, torch.dtype) else value

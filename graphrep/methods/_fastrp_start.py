@@ -64,6 +64,8 @@ def make_start(
     """The scaled start vectors.
 
     Args:
+        problem: the graph, or a part of its nodes.
+        settings: checked parameters.
         density: share of non-zero signs.
         feature_scale: subtracted from and divided into the features; None leaves them raw.
         spare: memory that the signs may use, (at least N * dim,) int8.

@@ -6,16 +6,24 @@ doi 10.1145/3357384.3357879; with the extensions of Neo4j Graph Data Science (fe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
 
+from graphrep.errors import GraphrepError
+from graphrep.kernels._check import check_index, check_range
 from graphrep.kernels.projection import standardize_
-from graphrep.methods._fastrp_input import Problem, prepare, warn_isolated
+from graphrep.methods._fastrp_checkpoint import Checkpoint
+from graphrep.methods._fastrp_delta import EdgeDelta, changed_graph
+from graphrep.methods._fastrp_estimate import Estimate, estimate_run
+from graphrep.methods._fastrp_files import load_fitted, save_fitted
+from graphrep.methods._fastrp_input import Problem, as_source, prepare, warn_isolated
+from graphrep.methods._fastrp_local import embed_rows
 from graphrep.methods._fastrp_merge import concatenated, merge_powers, standardized
-from graphrep.methods._fastrp_passes import Progress, all_powers, run_passes, spare_signs
+from graphrep.methods._fastrp_passes import Progress, State, all_powers, run_passes, spare_signs
 from graphrep.methods._fastrp_settings import Settings, resolve
 from graphrep.methods._fastrp_start import (
     FeatureScale,
@@ -25,9 +33,13 @@ from graphrep.methods._fastrp_start import (
     given_start,
     make_start,
 )
+from graphrep.methods._fastrp_update import Repair, positions, repair
 from graphrep.methods.base import Estimator
 
-__all__ = ["FastRP"]
+if TYPE_CHECKING:
+    from graphrep.methods.fastrp_module import FastRPModule
+
+__all__ = ["EdgeDelta", "FastRP"]
 
 
 class FastRP(Estimator):
@@ -121,22 +133,40 @@ class FastRP(Estimator):
         self.coalesce = coalesce
         self.keep_powers = keep_powers
 
-    def fit(self, graph: Any, *, init: Any = None, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        graph: Any,
+        *,
+        init: Any = None,
+        progress: Progress | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Computes the embedding of `graph`.
 
         Args:
             graph: Graph, CSR (row i averages over its columns), PyG ``Data``, (2, E) tensor, scipy or networkx.
             init: (N, dim) start vectors in place of random ones; scaled by degree, otherwise as they are.
             progress: called as progress(power, entries done, all entries) about ten times a second.
+            checkpoint: a file that holds the state after each power; it stays when the run is done.
+            resume: continue from `checkpoint` if it exists.
+
+        Raises:
+            CheckpointMismatchError: `checkpoint` was written for another graph or other settings.
         """
         settings = resolve(self.get_params())
-        problem = prepare(graph, settings)
+        source = as_source(graph)
+        problem = prepare(source, settings)
         warn_isolated(problem)
-        self._problem, self._init = problem, init
-        self._density = 0.0 if settings.density == "gaussian" else settings.density_for(problem.num_nodes)
+        self._source: Any = source
+        self._cached_problem: Problem | None = problem
+        self._init = init
+        self._density = settings.density_for(problem.num_nodes)
         self._feature_scale: FeatureScale | None = fit_feature_scale(problem, settings)
-        self._powers: list[Tensor] | None = [] if self.keep_powers else None
-        z = self._compute(problem, settings, init, progress, self._powers)
+        self._powers: list[Tensor] | None = [] if self.keep_powers and not self.concat else None
+        states = None if checkpoint is None else Checkpoint(checkpoint, problem, settings, init)
+        state = states.load() if states is not None and resume else None
+        z = self._compute(problem, settings, init, progress, self._powers, states, state)
         z, self._moments = standardized(z, settings)
         self.ids_ = problem.ids
         self.embedding_ = z.to(settings.output)
@@ -149,12 +179,65 @@ class FastRP(Estimator):
     def embed(self, graph: Any, *, init: Any = None, progress: Progress | None = None) -> Tensor:
         """The embedding of any graph with these settings (and, once fitted, the fitted statistics); keeps no state."""
         settings = resolve(self.get_params())
-        problem = prepare(graph, settings)
+        problem = prepare(as_source(graph), settings)
         warn_isolated(problem)
-        z = self._compute(problem, settings, init, progress, None)
-        moments = self.__dict__.get("_moments")
-        z = standardize_(z, *moments) if moments is not None else standardized(z, settings)[0]
-        return z.to(settings.output)
+        z = self._compute(problem, settings, init, progress)
+        return self._finished(z, settings)
+
+    def transform(self, graph: Any, nodes: Any = None) -> Tensor:
+        """Rows of nodes of a grown graph, exactly as a run on the whole of it gives them.
+
+        Only the ball around the nodes is computed. With `standardize` the fitted mean and deviation are used.
+
+        Args:
+            graph: the fitted graph with new nodes and edges (any graph, in fact).
+            nodes: (M,) node numbers; default those whose id was not in the fitted graph.
+
+        Returns:
+            (M, dim).
+        """
+        settings = resolve(self.get_params())
+        problem = prepare(as_source(graph), settings)
+        if nodes is None:
+            nodes = (positions(self._fitted_problem(settings), problem) < 0).nonzero().reshape(-1)
+        nodes = torch.as_tensor(nodes)
+        check_index(nodes, "nodes")
+        check_range(nodes, problem.num_nodes, "nodes")
+        if settings.concat:
+            raise GraphrepError("transform has no concat=True form.", hint="embed(graph)[nodes]")
+        rows, back = torch.unique(nodes.long(), return_inverse=True)
+        z = embed_rows(problem, settings, lambda part: self._start(part, settings, None), rows)
+        return self._finished(z, settings)[back]
+
+    def update(self, change: Any, *, init: Any = None) -> Self:
+        """Brings the fitted model to a changed graph; the same bytes as fitting it anew (raw features, fixed density).
+
+        Rows that the change cannot reach are kept. Without `keep_powers` the ball around the others is computed; with
+        it only their own rows are, power by power. With `standardize` or `concat` everything is computed.
+
+        Args:
+            change: :class:`EdgeDelta`, or the whole changed graph (nodes are matched by id).
+            init: start vectors of the changed graph, if the model was fitted with some.
+
+        Raises:
+            GraphrepError: a removed edge is not there, or the model was fitted on a CSR and `change` is an EdgeDelta.
+        """
+        settings = resolve(self.get_params())
+        old = self._fitted_problem(settings)
+        if isinstance(change, EdgeDelta):
+            if not hasattr(self._source, "edge_index"):
+                raise GraphrepError("EdgeDelta needs a model fitted on a Graph.", hint="model.update(changed_graph)")
+            source = changed_graph(self._source, change)
+        else:
+            source = as_source(change)
+        if settings.standardize or settings.concat or self._init is not None:
+            return self.fit(source, init=init)
+        new = prepare(source, settings)
+        before = Repair(self.embedding_, self._powers)
+        after, _ = repair(old, new, settings, lambda part: self._start(part, settings, None), before)
+        self.embedding_, self._powers = after.embedding, after.powers
+        self._source, self._cached_problem, self.ids_ = source, new, new.ids
+        return self
 
     def powers(self, graph: Any, projection: Any = None) -> Tensor:
         """(q, N, dim) powers U_1..U_q, not normalised.
@@ -164,13 +247,36 @@ class FastRP(Estimator):
             projection: (N, dim) unscaled start vectors; default the random ones.
         """
         settings = resolve(self.get_params())
-        problem = prepare(graph, settings)
-        start = self._start(problem, settings, projection)
-        return all_powers(problem, start, settings, settings.num_powers)
+        problem = prepare(as_source(graph), settings)
+        return all_powers(problem, self._start(problem, settings, projection), settings, settings.num_powers)
 
     def merge(self, powers: Tensor) -> Tensor:
         """(N, dim) weighted sum of given powers (q, N, dim), or (N, q dim) with `concat`; without self influence."""
         return merge_powers(powers, resolve(self.get_params()))
+
+    def estimate(self, num_nodes: int, num_edges: int, *, weighted: bool = False, num_features: int = 0) -> Estimate:
+        """Peak memory of the embedding step and rough time for a graph of that size (`num_edges` stored entries).
+
+        Example:
+            >>> FastRP(dim=256, weights=(0, 0, 1, 6.67)).estimate(1_000_000, 20_000_000).bytes < 2.2e9
+            True
+        """
+        settings = resolve(self.get_params())
+        return estimate_run(settings, num_nodes, num_edges, weighted=weighted, num_features=num_features)
+
+    def save(self, path: str | os.PathLike[str], *, graph: bool = True) -> None:
+        """Writes ``model.toml`` and ``model.safetensors`` into folder `path`; without `graph`, `update` is lost."""
+        self._fitted("_density")
+        save_fitted(self, path, graph=graph)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FastRP:
+        """The model saved in folder `path`.
+
+        Raises:
+            FileFormatError: the folder does not hold a saved FastRP model.
+        """
+        return load_fitted(cls, path)
 
     def _start(self, problem: Problem, settings: Settings, init: Any, spare: Tensor | None = None) -> Start:
         if init is not None:
@@ -181,27 +287,56 @@ class FastRP(Estimator):
         return make_start(problem, settings, density, scale, spare)
 
     def _compute(
-        self, problem: Problem, settings: Settings, init: Any, progress: Progress | None, keep: list[Tensor] | None
+        self,
+        problem: Problem,
+        settings: Settings,
+        init: Any,
+        progress: Progress | None,
+        keep: list[Tensor] | None = None,
+        states: Checkpoint | None = None,
+        state: State | None = None,
     ) -> Tensor:
         if settings.concat:
             return concatenated(problem, self._start(problem, settings, init), settings, progress)
         buffers: list[Tensor] = []
         spare = None if init is not None else spare_signs(settings, problem.num_nodes, buffers)
         start = self._start(problem, settings, init, spare)
-        return run_passes(problem, start, settings, buffers=buffers, progress=progress, keep=keep)
+        save = None if states is None else states.save
+        return run_passes(
+            problem, start, settings, buffers=buffers, state=state, progress=progress, save=save, keep=keep
+        )
+
+    def _finished(self, z: Tensor, settings: Settings) -> Tensor:
+        """Standardised with the fitted statistics (its own if there are none), in the output type."""
+        moments = self.__dict__.get("_moments")
+        z = standardize_(z, *moments) if moments is not None else standardized(z, settings)[0]
+        return z.to(settings.output)
+
+    def _fitted_problem(self, settings: Settings) -> Problem:
+        self._fitted("_density")
+        if self._cached_problem is None:
+            if self._source is None:
+                raise GraphrepError("The model was saved without its graph.", hint="save(path, graph=True)")
+            self._cached_problem = prepare(self._source, settings)
+        return self._cached_problem
 
     @property
     def projection_(self) -> Tensor:
         """(N, dim) start vectors of the fitted graph."""
         settings = resolve(self.get_params())
-        start: Start = self._start(self._fitted("_problem"), settings, self._init)
-        return start.dense(settings.work)
+        return self._start(self._fitted_problem(settings), settings, self._init).dense(settings.work)
 
     @property
     def feature_projection_(self) -> Tensor:
         """(F, p) matrix that projects the features."""
         settings = resolve(self.get_params())
-        problem: Problem = self._fitted("_problem")
-        count = 0 if problem.x is None else problem.x.shape[1]
+        x = self._fitted_problem(settings).x
         constant = (1 / (self._density * settings.dim)) ** 0.5
-        return feature_signs(settings, count, self._density).to(settings.work) * constant
+        return feature_signs(settings, 0 if x is None else x.shape[1], self._density).to(settings.work) * constant
+
+    @property
+    def module_(self) -> FastRPModule:
+        """The same computation as an nn.Module, differentiable in features, start vectors, edge and power weights."""
+        from graphrep.methods.fastrp_module import FastRPModule
+
+        return FastRPModule(**self.get_params())

@@ -13,7 +13,7 @@ __all__ = ["narrow", "widen"]
 _I16, _I32, _F32 = ir.IntType(16), ir.IntType(32), ir.FloatType()
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def widen(typingctx: Any, value: Any, like: Any) -> Any:
     """`value` as a number of the type of `like`; int16 holds bfloat16 bits, int8 is a plain integer."""
 
@@ -26,7 +26,7 @@ def widen(typingctx: Any, value: Any, like: Any) -> Any:
     return like(value, like), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def narrow(typingctx: Any, value: Any, out: Any) -> Any:
     """`value` in the element type of array `out`; int16 arrays get bfloat16 bits, rounded to nearest even."""
     target = out.dtype

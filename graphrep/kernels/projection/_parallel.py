@@ -1,8 +1,8 @@
 """Row ranges of equal work, run by plain threads over serial kernels that release the GIL.
 
-Threads of our own rather than an OpenMP region: ranges are handed out as threads become free (rows of a power-law graph
-differ by 10^4), progress can be reported in between, Ctrl-C works, and a forked child is safe. Which thread runs a range
-never changes a result, since no range writes to the rows of another.
+Threads of our own rather than an OpenMP region: ranges are handed out as threads become free (rows of a power-law
+graph differ by 10^4), progress can be reported in between, Ctrl-C works, and a forked child is safe. Which thread runs
+a range never changes a result, since no range writes to the rows of another.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def run_ranges(
     """Calls ``kernel(start, stop)`` for every range between `bounds`, on as many threads as kernels use.
 
     Args:
+        kernel: writes only to the rows of its range.
+        bounds: increasing row numbers.
         work: elements touched in all; small work stays on the calling thread.
         progress: called from the calling thread with (done, total), about ten times a second and at the end.
         done: amount of work of one range (default 1).

@@ -1,8 +1,8 @@
 """The fused pass in numba: serial kernels over row ranges, run on threads.
 
-Row sums: entries in order, four rows in flight; pieces of 512 entries are summed apart and added in order (less rounding
-on hubs), blocks of 16,384 entries of still longer rows are summed by whichever thread is free, then added in order. The
-grouping depends on the row alone, so the bytes never depend on the threads.
+Row sums: entries in order, four rows in flight; pieces of 512 entries are summed apart and added in order (less
+rounding on hubs), blocks of 16,384 entries of still longer rows are summed by whichever thread is free, then added in
+order. The grouping depends on the row alone, so the bytes never depend on the threads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import numba
 import numpy as np
-import torch
 from torch import Tensor
 
 from graphrep.kernels._dispatch import register
@@ -113,7 +112,7 @@ def _coefficient(value: Any, scale: Any, e: Any, j: Any, one: Any) -> Any:
 
 @numba.njit(**_options)  # type: ignore[untyped-decorator]
 def _add_entries(total: Any, start: Any, stop: Any, col: Any, value: Any, x: Any, scale: Any, ahead: Any) -> None:
-    """total += sum of the rows of entries start..stop-1, each times its coefficient."""
+    """Adds to `total` the rows of entries start..stop-1, each times its coefficient."""
     dim, final = x.shape[1], col.size - 1
     one = total.dtype.type(1)
     e = start
@@ -149,7 +148,7 @@ def _add_entries(total: Any, start: Any, stop: Any, col: Any, value: Any, x: Any
 def _sum_block(
     total: Any, spare: Any, start: Any, stop: Any, col: Any, value: Any, x: Any, scale: Any, ahead: Any
 ) -> None:
-    """total = sum over entries start..stop-1, piece by piece."""
+    """Puts the sum over entries start..stop-1 into `total`, piece by piece."""
     total[:] = 0
     _add_entries(total, start, min(start + PIECE, stop), col, value, x, scale, ahead)
     for piece in range(start + PIECE, stop, PIECE):
@@ -170,7 +169,7 @@ def _blocks(
 
 @numba.njit(**_options)  # type: ignore[untyped-decorator]
 def _factor(weight: Any, row: Any, normalize: Any) -> Any:
-    """weight / |row|, or 0 for a zero row; squares in float64 so that small rows do not vanish."""
+    """Returns weight / |row|, or 0 for a zero row; squares in float64 so that small rows do not vanish."""
     if not normalize:
         return weight
     square = 0.0
@@ -181,7 +180,7 @@ def _factor(weight: Any, row: Any, normalize: Any) -> Any:
 
 @numba.njit(**_options)  # type: ignore[untyped-decorator]
 def _add_scaled(target: Any, factor: Any, row: Any, fresh: Any) -> None:
-    """target (+)= factor * row, the product in float64."""
+    """Adds factor * row to `target`, or puts it there; the product in float64."""
     if fresh:
         for c in range(row.size):
             target[c] = factor * row[c]

@@ -1,7 +1,7 @@
 """Random words inside numba kernels: SplitMix64 streams addressed by (key, counter), and the GDS generator.
 
-SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): word t of the stream that starts at `key` is ``mix(key + (t + 1) * GOLDEN)``,
-so any word is found without the ones before it. All arithmetic is modulo 2^64.
+SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): word t of the stream from `key` is ``mix(key + (t + 1) * GOLDEN)``, so any
+word is found without the ones before it. All arithmetic is modulo 2^64.
 """
 
 from __future__ import annotations

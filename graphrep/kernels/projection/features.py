@@ -22,6 +22,7 @@ def project_features_(x: Tensor, signs: Tensor, scale: float, out: Tensor) -> Te
     Args:
         x: (N, F), dense or torch sparse CSR.
         signs: (F, p) int8.
+        scale: common factor.
         out: (N, p) float32 or float64; may be some columns of a larger matrix.
 
     Raises:

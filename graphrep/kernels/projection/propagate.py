@@ -53,6 +53,10 @@ def fused_power(
         own: (N,) int64, where in `x` each row's own vector is; default row i at i.
         out: (N, d) float32, float64 or bfloat16; None: the power is not kept.
         result: (N, d) float32 or float64; None when both weights are 0.
+        weight: share of this power.
+        self_weight: see the equation; the row of `x` that counts is that of `own`.
+        fresh: overwrite `result`.
+        normalize: add unit vectors.
         progress: called with (entries done, all entries).
 
     Raises:
