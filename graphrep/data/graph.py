@@ -180,6 +180,15 @@ class Graph:
 
         return as_graph(graph)
 
+    @classmethod
+    def _canonical(
+        cls, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int, *, undirected: bool, **parts: Any
+    ) -> Graph:
+        """A graph from edges that :func:`canonical_edges` made, of which the direction is known."""
+        graph = cls(edge_index, edge_weight, num_nodes=num_nodes, **parts)
+        object.__setattr__(graph, "_undirected", undirected)
+        return graph
+
     def replace(self, **changes: Any) -> Graph:
         """A copy with some of the constructor's arguments changed; what it shares with this graph is not copied.
 
@@ -187,7 +196,7 @@ class Graph:
             >>> Graph(torch.tensor([[0], [1]])).replace(ids=["a", "b"]).ids.tolist()
             ['a', 'b']
         """
-        parts = {key: getattr(self, key) for key in _FIELDS}
+        parts: dict[str, Any] = {key: getattr(self, key) for key in _FIELDS}
         unknown = changes.keys() - parts.keys() - {"directed"}
         if unknown:
             raise UnknownNameError(f"Graph has no part {sorted(unknown)[0]!r}.", hint=", ".join(_FIELDS))
@@ -200,7 +209,9 @@ class Graph:
     def to(self, device: torch.device | str) -> Graph:
         """The same graph with its tensors on `device`."""
         parts: dict[str, Any] = {key: getattr(self, key) for key in _FIELDS}
-        moved = {k: v.to(device) if isinstance(v, Tensor) and k != "ids" else v for k, v in parts.items()}
+        moved: dict[str, Any] = {
+            k: v.to(device) if isinstance(v, Tensor) and k != "ids" else v for k, v in parts.items()
+        }
         graph = Graph(**moved)
         object.__setattr__(graph, "_undirected", self._undirected)
         return graph

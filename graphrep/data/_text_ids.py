@@ -1,0 +1,158 @@
+"""Numbering text ids: a hash table over the bytes of the file; every distinct id is stored once.
+
+Nodes are numbered in the order of code points, so that the numbering does not depend on the order of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from graphrep.data._int_ids import mix
+from graphrep.data._strings import decode, longest, sorted_order
+from graphrep.data._tokens import (
+    BROKEN_QUOTE,
+    COLUMNS,
+    DONE,
+    EMPTY_ID,
+    ESCAPED,
+    GROW,
+    is_comment,
+    next_line,
+    parse_weight,
+    read_row,
+)
+
+__all__ = ["TextIds"]
+
+_EMPTY = -1
+_QUOTE = 34
+
+
+class TextIds:
+    """Distinct byte strings in order of first appearance, packed one behind the other."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.table = np.full(1 << 16, _EMPTY, dtype=np.int32)
+        self.hashes = np.empty(1 << 15, dtype=np.uint64)
+        self.offsets = np.zeros((1 << 15) + 1, dtype=np.int64)
+        self.arena = np.empty(1 << 20, dtype=np.uint8)
+
+    def scan(
+        self, text: Any, start: int, separator: int, columns: int, wanted: Any, comment: Any, ends: Any, weight: Any
+    ) -> tuple[int, int, int]:
+        """Reads rows as :func:`scan_integers` does, with `ends` (2, rows) int32 numbers of text ids."""
+        row, status, at = 0, GROW, start
+        while status == GROW:
+            row, status, at, self.count = _scan_text(
+                text, at, separator, columns, wanted, comment, ends, weight, row,
+                self.table, self.hashes, self.offsets, self.arena, self.count,
+            )  # fmt: skip
+            if status == GROW:
+                self._grow(text.size)
+        return int(row), int(status), int(at)
+
+    def _grow(self, most: int) -> None:
+        used = int(self.offsets[self.count])
+        if self.count + 2 > self.hashes.size:
+            self.hashes = np.concatenate([self.hashes, np.empty_like(self.hashes)])
+            self.offsets = np.concatenate([self.offsets, np.zeros(len(self.offsets) - 1, dtype=np.int64)])
+            self.table = np.full(2 * self.table.size, _EMPTY, dtype=np.int32)
+            _rehash(self.table, self.hashes, self.count)
+        else:
+            larger = np.empty(2 * self.arena.size + min(most, 1 << 30), dtype=np.uint8)
+            larger[:used] = self.arena[:used]
+            self.arena = larger
+
+    def sorted(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+        """The strings in order of code points.
+
+        Returns:
+            rank (N,) int32 of each number given so far, (N,) text, and -1 or the number of a string that is not UTF-8.
+        """
+        offsets, arena = self.offsets[: self.count + 1], self.arena
+        order = sorted_order(arena, offsets)
+        rank = np.empty(self.count, dtype=np.int32)
+        rank[order] = np.arange(self.count, dtype=np.int32)
+        width = int(longest(arena, offsets))
+        letters = np.zeros((self.count, max(width, 1)), dtype=np.uint32)
+        bad = int(decode(arena, offsets, order, letters))
+        return rank, letters.view(f"<U{max(width, 1)}").reshape(-1), bad
+
+    def width(self) -> int:
+        """Characters of the longest string."""
+        return int(longest(self.arena, self.offsets[: self.count + 1]))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _rehash(table: Any, hashes: Any, count: int) -> None:
+    mask = np.uint64(table.size - 1)
+    for i in range(count):
+        slot = hashes[i] & mask
+        while table[slot] != _EMPTY:
+            slot = (slot + np.uint64(1)) & mask
+        table[slot] = i
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _intern(text: Any, field: Any, table: Any, hashes: Any, offsets: Any, arena: Any, count: Any) -> Any:
+    """The number of a field's text and the new count; the bytes go to the end of the arena and stay if they are new."""
+    begin = offsets[count]
+    end = begin
+    h = np.uint64(0xCBF29CE484222325)
+    i = field[0]
+    while i < field[1]:
+        c = text[i]
+        arena[end] = c
+        end += 1
+        h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
+        i += 2 if field[2] == ESCAPED and c == _QUOTE else 1  # a doubled quote stands for one
+    h = mix(h)
+    mask = np.uint64(table.size - 1)
+    slot = h & mask
+    while table[slot] != _EMPTY:
+        other = table[slot]
+        if hashes[other] == h and offsets[other + 1] - offsets[other] == end - begin:
+            j, base = 0, offsets[other]
+            while j < end - begin and arena[base + j] == arena[begin + j]:
+                j += 1
+            if j == end - begin:
+                return other, count
+        slot = (slot + np.uint64(1)) & mask
+    table[slot] = count
+    hashes[count] = h
+    offsets[count + 1] = end
+    return count, count + 1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scan_text(
+    text: Any, at: Any, separator: int, columns: int, wanted: Any, comment: Any, ends: Any, weight: Any, row: Any,
+    table: Any, hashes: Any, offsets: Any, arena: Any, count: Any,
+) -> Any:  # fmt: skip
+    """Returns the rows so far, why it stopped, where that line begins, and the number of ids."""
+    fields = np.zeros((wanted.size, 3), dtype=np.int64)
+    while at < text.size:
+        begin, end, following = next_line(text, at)
+        if begin == end or is_comment(text[begin], comment):
+            at = following
+            continue
+        if count + 2 > hashes.size or offsets[count] + 2 * (end - begin) > arena.size:
+            return row, GROW, at, count
+        found = read_row(text, begin, end, separator, wanted, fields)
+        if found != columns:
+            return row, (BROKEN_QUOTE if found < 0 else COLUMNS), begin, count
+        for k in range(2):
+            if fields[k, 0] == fields[k, 1]:
+                return row, EMPTY_ID, begin, count
+            ends[k, row], count = _intern(text, fields[k], table, hashes, offsets, arena, count)
+        if wanted.size > 2:
+            weight[row], status = parse_weight(text, fields[2])
+            if status != DONE:
+                return row, status, begin, count
+        row += 1
+        at = following
+    return row, DONE, text.size, count
