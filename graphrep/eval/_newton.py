@@ -59,7 +59,7 @@ def solve(x: Tensor, targets: Tensor, members: Tensor, problems: Problems, *, to
         rotated = design @ basis  # (n, k), nearly orthogonal columns
         starts = range(0, len(problems), width)
         parts = [_newton(rotated, targets, members, problems[start : start + width], tol) for start in starts]
-        return torch.matmul(basis, torch.cat(parts, dim=1))
+        return torch.matmul(basis, torch.cat([rotated.new_zeros(basis.shape[1], 0), *parts], dim=1))
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrep.errors import GraphrepError, MissingLabelsError
+from graphrep.errors import MissingLabelsError
+from graphrep.eval._arrays import choose
 from graphrep.eval._result import EvalWarning
 
-__all__ = ["C_GRID", "Classifier", "SklearnBackend", "TorchBackend", "count_folds"]
+__all__ = ["C_GRID", "Classifier", "SklearnBackend", "TorchBackend", "count_folds", "make_backend"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -158,8 +159,6 @@ class TorchBackend:
 
 def make_backend(backend: str, z: Any) -> Classifier:
     """The back end by name; "auto" is the batched solver on the device where `z` lies."""
-    if backend == "sklearn":
+    if choose(backend, ("auto", "sklearn", "torch"), "probe back end") == "sklearn":
         return SklearnBackend()
-    if backend in {"auto", "torch"}:
-        return TorchBackend(getattr(z, "device", "cpu"))
-    raise GraphrepError(f"unknown probe back end {backend!r}.", hint="auto | sklearn | torch")
+    return TorchBackend(getattr(z, "device", "cpu"))

@@ -135,7 +135,7 @@ def _deepwalk(
     targets, single = _targets(y, multilabel)
     _same_length(z, targets)
     rule = None if single else choose(multilabel or "topk", ("topk", "threshold"), "multi-label rule")
-    repeats, used = _repeats(targets.any(1), split, check_seeds(seeds, range(5)), ratios)
+    repeats, used = _repeats(np.asarray(targets.any(axis=1)), split, check_seeds(seeds, range(5)), ratios)
     rows = []
     for ratio, parts in repeats:
         micro, macro = [], []
