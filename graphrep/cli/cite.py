@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 import graphrep
-from graphrep.cli.catalog import dataset_citation, dataset_names
 from graphrep.cli.console import Console, guarded
 from graphrep.cli.options import Json, Verbose
 from graphrep.errors import UnknownNameError
@@ -43,11 +42,14 @@ def _entry(name: str) -> str:
         return _GRAPHREP
     if name in METHODS:
         return METHODS[name].bibtex
-    known = dataset_names()
-    if name in known:
-        return dataset_citation(name)
-    everything = [*METHODS, *known, "graphrep"]
-    raise UnknownNameError(
-        f'Nothing to cite under the name "{name}".{suggest(name, everything)}',
-        hint="graphrep list methods, or graphrep list datasets",
-    )
+    from graphrep.data.cards import card, list_datasets
+
+    try:
+        found = card(name)
+    except UnknownNameError:
+        everything = [*METHODS, *(known.name for known in list_datasets()), "graphrep"]
+        raise UnknownNameError(
+            f'Nothing to cite under the name "{name}".{suggest(name, everything)}',
+            hint="graphrep list methods, or graphrep list datasets",
+        ) from None
+    return found.citation or f"% {found.full_name}: no citation is known; made from {found.source}"

@@ -74,8 +74,8 @@ def guarded(function: _F) -> _F:
         except GraphrepError as error:
             _tell(error, verbose)
             raise typer.Exit(BAD_INPUT) from None
-        except KeyboardInterrupt:
-            typer.echo("Interrupted.", err=True)
+        except KeyboardInterrupt as stopped:
+            typer.echo(str(stopped) or "Interrupted.", err=True)
             raise typer.Exit(FAILED) from None
         except BrokenPipeError:
             # The reader of a pipe left (`| head`): nothing more to say; keep the interpreter from flushing into it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import graphrep
 from graphrep.cli.console import Console
 from graphrep.cli.graphs import announce, find_graph
 from graphrep.cli.plan import Plan, build, check_memory, gather
-from graphrep.cli.progress import PowerProgress, stop_after_power
+from graphrep.cli.progress import PowerProgress, Stopped, stop_after_power
 from graphrep.cli.runs import RunFolder, command_line, write_text
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import describe, peak_memory, resolve_device, use_threads, versions
@@ -122,17 +123,55 @@ def _compute(console: Console, job: Run, checkpoint_every: float) -> Any:
         KeyboardInterrupt: Ctrl-C; the state is saved, and a line says how to go on.
     """
     params = job.settings["params"]
-    powers = len(params.get("weights", ()))
+    job.seconds["compile"] = _warm_up(job)
     started = time.perf_counter()
-    with stop_after_power(console), PowerProgress(powers, job.folder, show=not console.quiet) as progress:
-        z = job.model.fit_transform(job.graph, progress=progress)
+    z = _fit(console, job, checkpoint_every)
     job.seconds["compute"] = time.perf_counter() - started
-    job.seconds |= {f"power {power}": value for power, value in progress.seconds.items()}
+    if job.seconds["compile"] > 1:
+        console.say(f"  compiled its loops in {job.seconds['compile']:.1f} s (kept for the next run)")
     head = f"{type(job.model).__name__}  dim {params.get('dim')}"
     if "weights" in params:
         head += "  weights " + ",".join(f"{w:g}" for w in params["weights"])
     head += f"  backend {_backend(job.device)}  "
     console.say(f"{head:.<70} {job.seconds['compute']:.2f} s   peak {peak_memory() / 2**30:.2f} GiB")
+    return z
+
+
+def _warm_up(job: Run) -> float:
+    """Runs the method once on two nodes of the same kind, so that compiling is timed apart; returns the seconds."""
+    import torch
+
+    from graphrep.data import Graph
+
+    started = time.perf_counter()
+    weight = None if job.graph.edge_weight is None else torch.ones(2, dtype=job.graph.edge_weight.dtype)
+    x = None if job.graph.x is None else torch.ones(2, job.graph.num_features)
+    type(job.model)(**job.model.get_params()).fit_transform(Graph(torch.tensor([[0, 1], [1, 0]]), weight, x))
+    return time.perf_counter() - started
+
+
+def _fit(console: Console, job: Run, checkpoint_every: float) -> Any:
+    """The method's own work, with what it offers of progress and saved states."""
+    takes = inspect.signature(job.model.fit).parameters
+    powers = len(job.settings["params"].get("weights", ()))
+    options: dict[str, Any] = {}
+    state = job.folder.checkpoint
+    if "checkpoint" in takes and not job.settings["params"].get("concat"):
+        longer = job.plan.estimate.get("seconds", 0.0) >= checkpoint_every
+        if longer or state.exists():
+            options = {"checkpoint": state, "resume": state.exists()}
+    with (
+        stop_after_power(console, saves=bool(options)) as stop,
+        PowerProgress(powers, job.folder, stop, show=not console.quiet) as progress,
+    ):
+        if "progress" in takes:
+            options["progress"] = progress
+        try:
+            z = job.model.fit_transform(job.graph, **options)
+        except Stopped:
+            saved = f"Interrupted; {len(progress.seconds)} powers are saved." if state.exists() else "Interrupted."
+            raise Stopped(f"{saved} To finish: graphrep embed --resume {job.folder.path}") from None
+    job.seconds |= {f"power {power}": value for power, value in progress.seconds.items()}
     return z
 
 

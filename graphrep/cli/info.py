@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+from pathlib import Path
 from typing import Any
 
 from graphrep.cli.console import Console, guarded
@@ -45,9 +46,12 @@ def info(*, data_dir: DataDir = None, as_json: Json = False, verbose: Verbose = 
     console.say("\nDevices")
     for line in found["devices"]:
         console.say(f"  {line}")
-    console.say("\nKernel backends")
+    forced = os.environ.get("GRAPHREP_BACKEND")
+    why = f"GRAPHREP_BACKEND={forced} forces one" if forced else "the device of the tensors decides"
+    console.say(f"\nKernel backends   ({why})")
+    width = max(map(len, found["backends"]))
     for operation, entry in found["backends"].items():
-        console.say(f"  {operation:<16} " + "   ".join(f"{device}: {why}" for device, why in entry.items()))
+        console.say(f"  {operation:<{width}} " + "   ".join(f"{device}: {why}" for device, why in entry.items()))
     console.say("\nExtras")
     for extra, entry in found["extras"].items():
         state = ", ".join(f"{m} {v}" for m, v in entry["present"].items())
@@ -91,7 +95,7 @@ def _backends() -> dict[str, dict[str, str]]:
             if choice is not None:
                 cells[device] = f"{choice} (GRAPHREP_BACKEND)" if choice in names else f"none (no {choice} kernel)"
             elif device in names:
-                cells[device] = "numba (compiled)" if device == "cpu" else "cuda kernel"
+                cells[device] = "numba" if device == "cpu" else "cuda kernel"
             else:
                 cells[device] = f"plain torch (no {device} kernel)"
         table[operation] = cells
@@ -120,5 +124,11 @@ def _version(module: str) -> str:
     return "installed"
 
 
-def _folders(data_dir: Any) -> dict[str, str]:
-    raise NotImplementedError
+def _folders(data_dir: Path | None) -> dict[str, str]:
+    """Where things are kept, and whether they are there."""
+    import graphrep
+    from graphrep.data.datasets import cache_dir, data_roots
+
+    roots = {f"data {n}": root for n, root in enumerate(data_roots(data_dir), start=1)}
+    places = {"package": Path(graphrep.__file__).parent, "cache": cache_dir(), **roots}
+    return {name: f"{path}{'' if path.is_dir() else '   (not there)'}" for name, path in places.items()}

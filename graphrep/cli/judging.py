@@ -127,6 +127,20 @@ def judge_links(z: Array, positive: Array, negative: Array, *, score: str) -> di
     return {"protocol": "links", "about": about, "auc": result.auc, "ap": result.ap, "hits": hits}
 
 
-def published_cell(published: Mapping[str, Any], ratio: float | None, metric: str) -> str:
-    """The authors' number for a share of labels, as text, or nothing; keys are ``"0.1"`` or ``"10"`` with micro, macro."""
-    raise NotImplementedError
+def published_cell(published: Mapping[str, Any], ratio: float | None) -> str:
+    """The authors' micro and macro F1 (%) at a share of labels, or nothing.
+
+    Args:
+        published: lists ``ratios``, ``micro_f1`` and ``macro_f1`` of one length.
+        ratio: share of labels between 0 and 1.
+
+    Example:
+        >>> published_cell({"ratios": [0.1, 0.5], "micro_f1": [37.23, 41.22], "macro_f1": [22.81, 27.53]}, 0.5)
+        '41.22 / 27.53'
+    """
+    ratios = [float(r) for r in published.get("ratios", ())]
+    place = next((i for i, r in enumerate(ratios) if ratio is not None and abs(r - ratio) < 1e-9), None)
+    if place is None:
+        return ""
+    found = [published.get(name, ()) for name in ("micro_f1", "macro_f1")]
+    return " / ".join(f"{values[place]:.2f}" if place < len(values) else "-" for values in found)

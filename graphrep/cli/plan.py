@@ -133,17 +133,22 @@ class Plan:
     def show(self, console: Console, settings: Settings, model: Any) -> None:
         """What ``--dry-run`` prints."""
         console.say(f"{model!r}")
-        for key, value in self.estimate.items():
-            text = f"{value / 2**20:.1f} MiB" if key.endswith("bytes") else f"{value:g}"
-            console.say(f"  {key.removesuffix('_bytes').replace('_', ' '):<24} about {text}")
-        console.say(f"  would write {self.out} and {self.run_dir}")
+        if self.estimate:
+            seconds = max(self.estimate["seconds"], 0.1)
+            console.say(f"  needs about {_size(self.estimate['memory_bytes'])} beside the graph, {seconds:.1f} s")
+        console.say(f"  would write {self.out} and the folder {self.run_dir}")
         payload = {"plan": settings, "estimate": self.estimate, "out": str(self.out), "run": str(self.run_dir)}
         console.finish({**payload, "dry_run": True}, path=self.out)
 
 
 def estimate(model: Any, graph: Graph) -> dict[str, Any]:
     """What the method says it needs for this graph; empty for a method that cannot tell."""
-    return {}
+    if not hasattr(model, "estimate"):
+        return {}
+    found = model.estimate(
+        graph.num_nodes, graph.num_edges, weighted=graph.edge_weight is not None, num_features=graph.num_features
+    )
+    return {"memory_bytes": found.bytes, "seconds": found.seconds}
 
 
 def check_memory(console: Console, memory: int | None, device: str) -> None:

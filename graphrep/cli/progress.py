@@ -13,25 +13,36 @@ from typing import Any, Self
 from graphrep.cli.console import Console
 from graphrep.cli.runs import RunFolder
 
-__all__ = ["PowerProgress", "Stop", "stop_after_power"]
+__all__ = ["PowerProgress", "Stop", "Stopped", "stop_after_power"]
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C was pressed, and the run has stopped where nothing is lost; the text says how to go on."""
 
 
 class Stop:
-    """Whether Ctrl-C was pressed; the run looks at it where its state is safe."""
+    """Whether Ctrl-C was pressed; the run looks at it where its state is safe.
 
-    wanted = False
+    Args:
+        saves: whether the run saves its state after each power, so that waiting for that is worth while.
+    """
+
+    def __init__(self, *, saves: bool) -> None:
+        self.saves = saves
+        self.wanted = False
 
 
 @contextmanager
-def stop_after_power(console: Console) -> Iterator[Stop]:
+def stop_after_power(console: Console, *, saves: bool) -> Iterator[Stop]:
     """Turns the first Ctrl-C into a request to stop at the next saved state; the second stops at once."""
-    stop = Stop()
+    stop = Stop(saves=saves)
 
     def ask(number: int, frame: FrameType | None) -> None:
         if stop.wanted:
             raise KeyboardInterrupt
         stop.wanted = True
-        console.note("Stopping after this power, to save it (Ctrl-C again stops now).")
+        if saves:
+            console.note("Stopping after this power, to save it (Ctrl-C again stops now).")
 
     try:
         before = signal.signal(signal.SIGINT, ask)
@@ -53,11 +64,17 @@ class PowerProgress:
     Args:
         num_powers: powers that the run computes.
         run: where the metrics go.
+        stop: whether to stop, looked at in each call.
         show: whether a bar is wanted.
+
+    Raises:
+        Stopped: by a call, when a stop was asked for and the state of an earlier power is saved (or none is).
     """
 
-    def __init__(self, num_powers: int, run: RunFolder | None, *, show: bool) -> None:
+    def __init__(self, num_powers: int, run: RunFolder | None, stop: Stop, *, show: bool) -> None:
         self._num_powers = num_powers
+        self._stop = stop
+        self._asked_in: int | None = None
         self._run = run
         self._bar: Any = _bar() if show and sys.stderr.isatty() else None
         self._task: Any = None
@@ -84,6 +101,10 @@ class PowerProgress:
             self._bar.update(
                 self._task, description=text, completed=(power - 1) * total + done, total=self._num_powers * total
             )
+        if self._stop.wanted:
+            self._asked_in = power if self._asked_in is None else self._asked_in
+            if not self._stop.saves or power > self._asked_in:
+                raise Stopped
         if done >= total and power not in self.seconds:
             now = time.perf_counter()
             self.seconds[power] = now - self._power_started

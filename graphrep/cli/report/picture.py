@@ -179,7 +179,8 @@ def _groups(labels: Array | None, degree: Array | None) -> tuple[Array, list[str
     names = ["0", "1", "2-3", "4-10", "11-100", "more than 100"]
     raw = np.searchsorted(bounds, degree, side="right")
     present, index = np.unique(raw, return_inverse=True)
-    return index.reshape(-1), [names[p] for p in present], [DEGREE_RAMP[p] for p in present]
+    ramp = np.linspace(0, len(DEGREE_RAMP) - 1, max(len(present), 2)).round().astype(int)  # far apart, also if few
+    return index.reshape(-1), [names[p] for p in present], [DEGREE_RAMP[i] for i in ramp[: len(present)]]
 
 
 def save_png(path: Path, picture: Picture) -> None:

@@ -1,0 +1,116 @@
+"""`graphrep list`: names of methods, data sets and recipes, with what each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graphrep.cli.console import Console, guarded
+from graphrep.cli.options import DataDir, Json, Verbose
+from graphrep.data.check import grouped
+from graphrep.errors import UnknownNameError
+from graphrep.registry import METHODS, suggest
+
+__all__ = ["list_names"]
+
+KINDS = ("methods", "datasets", "recipes")
+NEEDS = ("features", "labels", "text")
+
+
+@guarded
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="methods | datasets | recipes")],
+    *,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="NAME", help="embed | classify | cluster | linkpred | recommend")
+    ] = None,
+    needs: Annotated[
+        str | None,
+        typer.Option(
+            "--needs", metavar="NAME", help="features | labels | text: methods that need it, sets that have it"
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Names of methods, data sets or recipes.
+
+    A data set that is marked * has its file here (or needs none).
+    """
+    console = Console(as_json=as_json, verbose=verbose)
+    if kind not in KINDS:
+        raise UnknownNameError(f'There is no list of "{kind}".{suggest(kind, KINDS)}', hint="|".join(KINDS))
+    if needs is not None and needs not in NEEDS:
+        raise UnknownNameError(f'--needs "{needs}" is none of {", ".join(NEEDS)}.', hint=f"--needs {NEEDS[0]}")
+    if kind == "methods":
+        rows = _methods(task, needs)
+        _table(console, rows, ("name", "task", "needs", "summary"))
+    elif kind == "datasets":
+        rows = _datasets(task, needs, data_dir)
+        _table(console, rows, ("here", "name", "nodes", "edges", "features", "classes", "kind", "task"))
+    else:
+        rows = _recipes(task)
+        _table(console, rows, ("name", "method", "dataset", "paper"))
+    if not rows:
+        console.note("Nothing in this list fits.")
+    console.finish({kind: rows})
+
+
+def _methods(task: str | None, needs: str | None) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "task": entry.task, "needs": ", ".join(entry.needs) or "-", "summary": entry.summary}
+        for name, entry in METHODS.items()
+        if task in (None, entry.task) and (needs is None or needs in entry.needs)
+    ]
+
+
+def _datasets(task: str | None, needs: str | None, data_dir: Path | None) -> list[dict[str, Any]]:
+    from graphrep.data.cards import list_datasets, resolve
+    from graphrep.data.datasets import data_roots
+
+    roots = data_roots(data_dir)
+    rows = []
+    for card in list_datasets(task=task):
+        has = {"features": card.features > 0, "labels": card.classes > 0, "text": card.family == "tag"}
+        if needs is not None and not has[needs]:
+            continue
+        here = not card.file or any((root / card.file).is_file() for root in roots)
+        rows.append(
+            {
+                "here": "*" if here else "",
+                "name": card.name if resolve(card.name) == card.full_name else card.full_name,
+                "nodes": card.nodes,
+                "edges": card.edges,
+                "features": card.features,
+                "classes": card.classes,
+                "kind": card.kind,
+                "task": card.task,
+                "description": card.description,
+            }
+        )
+    return rows
+
+
+def _recipes(task: str | None) -> list[dict[str, Any]]:
+    from graphrep.recipes import recipe, recipe_names
+
+    found = [recipe(name) for name in recipe_names()]
+    return [
+        {"name": r.name, "method": r.method, "dataset": r.dataset, "paper": r.paper, "note": r.note}
+        for r in found
+        if task in (None, METHODS[r.method].task)
+    ]
+
+
+def _table(console: Console, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Prints rows as columns; numbers to the right, the last column as it is."""
+    cells = [[grouped(v) if isinstance(v := row[c], int) else str(v) for c in columns] for row in rows]
+    widths = [max(map(len, [c, *(line[i] for line in cells)])) for i, c in enumerate(columns)]
+    right = [bool(rows) and isinstance(rows[0][c], int) for c in columns]
+    for line in [list(columns), *cells] if rows else []:
+        parts = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)]
+        console.say("  ".join(parts).rstrip())
