@@ -44,7 +44,7 @@ def parse_decimal(text: Any, start: int, end: int) -> Any:
     negative = at < end and text[at] == _MINUS
     if negative or (at < end and text[at] == _PLUS):
         at += 1
-    mantissa, exponent, digits, seen, point = np.uint64(0), np.int64(0), 0, False, False
+    mantissa, exponent, digits, seen, point = np.uint64(0), np.int64(0), np.int64(0), False, False
     while at < end:
         c = text[at]
         if _ZERO <= c <= _NINE:

@@ -24,7 +24,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from graphrep.data import _vectors
 from graphrep.data.write import atomic_write
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, MissingExtraError, ShapeError, UnknownNameError
 
@@ -126,6 +125,8 @@ def save_embeddings(
         elif kind == "parquet":
             _write_parquet(file, vectors, names, text)
         else:
+            from graphrep.data import _vectors  # compiled loops, which the binary formats do without
+
             separator = " " if kind == "w2v" else "\t" if target.suffix.lower() == ".tsv" else ","
             _vectors.write_text(file, _blocks(vectors), names, vectors.shape, separator, header=kind)
     return target
@@ -233,6 +234,8 @@ def _read_npy(path: Path) -> Embeddings:
 
 
 def _read_text(path: Path) -> Embeddings:
+    from graphrep.data import _vectors
+
     ids, vectors = _vectors.read_text(path)
     return Embeddings(ids, vectors)
 

@@ -72,9 +72,10 @@ class ReadReport:
 
     def _counts_line(self) -> str:
         ids = " (ids kept as text)" if self.text_ids else ""
-        kind = "directed edges" if self.directed else "edges"
-        return f"  read {grouped(self.rows)} rows: {grouped(self.nodes)} nodes{ids}, {grouped(self.edges)} {kind}" + (
-            ", each listed in both directions" if self.mirrored else ""
+        kind = "directed edge" if self.directed else "edge"
+        both = ", each listed in both directions" if self.mirrored else ""
+        return (
+            f"  read {_count(self.rows, 'row')}: {_count(self.nodes, 'node')}{ids}, {_count(self.edges, kind)}{both}"
         )
 
     def _cleaning_line(self) -> str:
