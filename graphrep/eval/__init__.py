@@ -18,6 +18,7 @@ _NAMES = {
     "PartitionScores": "graphrep.eval.partition",
     "ProbeResult": "graphrep.eval._probe_result",
     "ProbeRow": "graphrep.eval._probe_result",
+    "RankingScores": "graphrep.eval.ranking",
     "Result": "graphrep.eval._result",
     "Summary": "graphrep.eval.report",
     "alignment": "graphrep.eval.spectrum",
@@ -33,9 +34,11 @@ _NAMES = {
     "multilabel_scores": "graphrep.eval.multilabel",
     "participation_ratio": "graphrep.eval.spectrum",
     "partition_scores": "graphrep.eval.partition",
+    "rank_items": "graphrep.eval.ranking",
     "rankme": "graphrep.eval.spectrum",
     "stable_rank": "graphrep.eval.spectrum",
     "summarize": "graphrep.eval.report",
+    "topk_metrics": "graphrep.eval.ranking",
     "uniformity": "graphrep.eval.spectrum",
 }
 
