@@ -75,7 +75,7 @@ def embed_run(
     graph = find_graph(str(run["graph"]), data_dir=run.get("data_dir"), read=settings["read"])
     seconds = {"read": time.perf_counter() - started}
     plan = Plan.make(settings, graph, model, outputs.run_dir or resume)
-    for line in announce(graph, plan.name):
+    for line in announce(graph, str(run["graph"])):
         console.say(line)
     check_memory(console, plan.memory, device)
     if dry_run:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrep.data.check import grouped
+from graphrep.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from graphrep.data import Graph
@@ -57,5 +58,14 @@ def headline(graph: Graph, name: str) -> str:
 
 
 def announce(graph: Graph, name: str) -> list[str]:
-    """What the program understood: the reader's report for a file, else one line."""
-    return graph.report.lines() if graph.report is not None else [headline(graph, name)]
+    """What the program understood: the reader's report for a file, else one line with where the graph is from."""
+    from graphrep.data.cards import card
+
+    if graph.report is not None and Path(name).exists():
+        lines: list[str] = graph.report.lines()
+        return lines
+    try:
+        source = f"   [{card(name).source}]"
+    except UnknownNameError:
+        source = ""
+    return [headline(graph, name) + source]

@@ -32,7 +32,7 @@ _SCATTER = 'pip install --no-build-isolation "graphrep[scatter]"'
 def info(*, data_dir: DataDir = None, as_json: Json = False, verbose: Verbose = 0) -> None:
     """Versions, devices, which kernel backend each operation uses and why, extras, folders."""
     console = Console(as_json=as_json, verbose=verbose)
-    found = {
+    found: dict[str, Any] = {
         "versions": versions(),
         "commit": commit(),
         "devices": _devices(),

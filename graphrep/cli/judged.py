@@ -137,7 +137,7 @@ def _links(
     known, hidden = find_graph(dataset, data_dir=data_dir), find_graph(str(links), data_dir=data_dir)
     known_pairs, hidden_pairs = _rows(known, ids, dataset), _rows(hidden, ids, str(links))
     keys = [np.unique(p.min(0) * len(ids) + p.max(0)) for p in (known_pairs, hidden_pairs)]
-    leaked = np.intersect1d(*keys)
+    leaked = np.intersect1d(keys[0], keys[1])
     if len(leaked):
         raise GraphrepError(
             f"{len(leaked)} of {len(keys[1])} held-out links are also edges of {dataset}.",

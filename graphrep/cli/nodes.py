@@ -46,7 +46,7 @@ def find_node(node: str, ids: Array) -> int:
         wanted = node
         known = _similar(node, ids)
         hint = "names are matched as they are in the edge list; quote those with spaces"
-    rows = np.flatnonzero(ids == wanted) if wanted is not None else []
+    rows = np.flatnonzero(ids == wanted) if wanted is not None else np.zeros(0, dtype=np.int64)
     if not len(rows):
         raise UnknownNameError(f'No node "{node}" among {len(ids)}: {known}', hint=hint)
     return int(rows[0])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["tour"]
 
 Array = np.ndarray[Any, Any]
-# The weights that the method's authors publish for another graph: nothing here was chosen by the labels it is judged by.
+# What the method's authors publish for another graph: nothing here was chosen by the labels it is judged by.
 WEIGHTS = (0.0, 0.0, 1.0, 6.67)
 PROBE_SPLITS = 10
 HELD_OUT = 0.1
@@ -43,7 +43,10 @@ def tour(
     console.say(f"graphrep {graphrep.__version__}  torch {versions()['torch']}  cpu ({used} threads)  seed {seed}")
     graph = _load(console, data, data_dir)
     params = {"dim": dim, "weights": list(WEIGHTS), "seed": seed}
-    settings = {"run": {"command": "demo", "graph": data, "method": "fastrp", "threads": threads}, "params": params}
+    settings: dict[str, dict[str, Any]] = {
+        "run": {"command": "demo", "graph": data, "method": "fastrp", "threads": threads},
+        "params": params,
+    }
     run = RunFolder(folder, settings)
     try:
         found = _steps(console, run, graph, params, seed)
@@ -62,7 +65,7 @@ def tour(
 
 
 def _load(console: Console, data: str, data_dir: Path | None) -> Graph:
-    from graphrep.cli.graphs import headline
+    from graphrep.cli.graphs import announce
     from graphrep.data.datasets import load
 
     graph = load(data, data_dir=data_dir)
@@ -70,7 +73,7 @@ def _load(console: Console, data: str, data_dir: Path | None) -> Graph:
         raise MissingLabelsError(
             f"The tour judges by one class per node, which {data} does not have.", hint="--data digits"
         )
-    console.say(headline(graph, data) + "\n")
+    console.say(announce(graph, data)[0] + "\n")
     return graph
 
 

@@ -158,7 +158,8 @@ def _to_unit_square(flat: Array) -> Array:
     low, high = np.quantile(flat, [0.001, 0.999], axis=0) if len(flat) > 1000 else (flat.min(0), flat.max(0))
     span = np.where(high > low, high - low, 1.0)
     middle = np.where(high > low, 0.0, 0.5)
-    return np.clip((flat - low) / span + middle, 0.0, 1.0)
+    inside: Array = np.clip((flat - low) / span + middle, 0.0, 1.0)
+    return inside
 
 
 def _groups(labels: Array | None, degree: Array | None) -> tuple[Array, list[str], list[str]]:
@@ -200,7 +201,7 @@ def save_png(path: Path, picture: Picture) -> None:
     axes.set_axis_off()
     colors = np.array(picture.colors)[picture.group]
     size = float(np.clip(20_000 / len(picture.xy), 0.2, 22))
-    axes.scatter(*picture.xy.T, c=colors, s=size, alpha=0.75 if size > 2 else 0.5, linewidths=0)
+    axes.scatter(picture.xy[:, 0], picture.xy[:, 1], c=colors, s=size, alpha=0.75 if size > 2 else 0.5, linewidths=0)
     if picture.centers:
         for name, (x, y) in zip(picture.groups, picture.middle(), strict=True):
             box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1.5}

@@ -76,7 +76,7 @@ def test_set_needs_an_equals_sign() -> None:
 
 def test_numbers() -> None:
     assert parse_numbers("1,2.5", "--ratios") == [1.0, 2.5]
-    with pytest.raises(GraphrepError, match='--ratios takes numbers.*"1,x"'):
+    with pytest.raises(GraphrepError, match=r'--ratios takes numbers.*"1,x"'):
         parse_numbers("1,x", "--ratios")
 
 
