@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphrep.errors import CheckpointMismatchError, GraphrepError
+from graphrep.errors import CheckpointMismatchError
 from graphrep.methods._fastrp_input import Problem
 from graphrep.methods._fastrp_passes import State
 from graphrep.methods._fastrp_settings import Settings
@@ -23,7 +23,7 @@ _FORMAT = "graphrep fastrp checkpoint 1"
 
 
 class Checkpoint:
-    """Reads and writes the state of one run.
+    """Reads and writes the state of one run: the last power only, so no run that keeps all of them.
 
     Args:
         path: a file; its folder must exist.
@@ -33,8 +33,6 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], problem: Problem, settings: Settings, init: Any) -> None:
-        if settings.concat:
-            raise GraphrepError("concat=True has no checkpoints.", hint="leave checkpoint out, or concat=False")
         self.path = Path(path)
         self._graph = _digest(problem, init)
         self._settings = repr(sorted(asdict(settings).items(), key=lambda item: item[0]))

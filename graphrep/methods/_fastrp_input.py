@@ -42,7 +42,7 @@ class Problem:
 
     @property
     def num_nodes(self) -> int:
-        return self.csr.num_rows
+        return self.keys.numel()
 
     def row_scale(self, settings: Settings) -> Tensor:
         """(N,) 1 / strength (0 where there is none), or ones without `transition`."""

@@ -101,11 +101,11 @@ def repair(
     embedding = _moved(before.embedding, place, known, new.num_nodes)
     if before.powers is None:
         if rows.numel():
-            embedding[rows] = embed_rows(new, settings, make, rows)
+            embedding[rows] = embed_rows(new, settings, make, rows).to(embedding.dtype)
         return Repair(embedding, None), rows.numel()
     powers = [_moved(power, place, known, new.num_nodes) for power in before.powers]
     if rows.numel():
-        embedding[rows] = _with_powers(new, settings, make(new), rows, powers)
+        embedding[rows] = _with_powers(new, settings, make(new), rows, powers).to(embedding.dtype)
     return Repair(embedding, powers), rows.numel()
 
 

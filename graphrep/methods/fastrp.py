@@ -164,6 +164,9 @@ class FastRP(Estimator):
         self._density = settings.density_for(problem.num_nodes)
         self._feature_scale: FeatureScale | None = fit_feature_scale(problem, settings)
         self._powers: list[Tensor] | None = [] if self.keep_powers and not self.concat else None
+        if checkpoint is not None and (self.keep_powers or self.concat):
+            name = "keep_powers" if self.keep_powers else "concat"
+            raise GraphrepError(f"{name}=True has no checkpoints: they hold one power.", hint=f"{name}=False")
         states = None if checkpoint is None else Checkpoint(checkpoint, problem, settings, init)
         state = states.load() if states is not None and resume else None
         z = self._compute(problem, settings, init, progress, self._powers, states, state)

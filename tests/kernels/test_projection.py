@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from graphrep.errors import DTypeError, GraphrepError, ShapeError
 from graphrep.kernels import CSR, GDSRandom
 from graphrep.kernels.projection import (
