@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphrep.data._numbers import parse_decimal
-from graphrep.data._tokens import ESCAPED, next_line, split_line
+from graphrep.data._tokens import BROKEN, ESCAPED, next_line, split_line
 from graphrep.errors import EdgeListError, UnknownNameError
 
 __all__ = ["SEPARATORS", "Layout", "Sample", "field_text", "find_layout"]
@@ -169,10 +169,14 @@ def _column(column: int | str | None, names: list[str], columns: int) -> int | N
 def _best_separator(sample: Sample) -> str:
     """The separator that gives the same number of columns, two or more, on the most lines."""
 
+    def columns(begin: int, end: int, separator: str) -> int:
+        fields = split_line(sample.text, begin, end, ord(separator))
+        return 0 if (fields[:, 2] == BROKEN).any() else len(fields)
+
     def score(separator: str) -> int:
-        counts = Counter(len(split_line(sample.text, b, e, ord(separator))) for b, e, _ in sample.lines)
-        columns, lines = max(counts.items(), key=lambda item: item[1])
-        return lines if columns > 1 else 0
+        counts = Counter(columns(begin, end, separator) for begin, end, _ in sample.lines)
+        common, lines = max(counts.items(), key=lambda item: item[1])
+        return lines if common > 1 else 0
 
     return max(SEPARATORS, key=score) if any(score(s) for s in SEPARATORS) else " "
 

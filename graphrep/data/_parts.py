@@ -92,18 +92,28 @@ def as_features(value: Any) -> Tensor | None:
 
 
 def sparse_features(indptr: Any, indices: Any, data: Any, shape: tuple[int, ...]) -> Tensor:
-    """(N, F) torch sparse CSR from the three arrays of a CSR matrix.
+    """(N, F) torch sparse CSR from the three arrays of a CSR matrix; columns are sorted and repeats summed.
 
     Raises:
         ShapeError: the arrays do not form a matrix of that shape.
     """
-    crow, col = as_tensor(indptr, "x_indptr").long(), as_tensor(indices, "x_indices").long()
-    values = as_tensor(data, "x_data")
-    values = values if values.is_floating_point() else values.float()
+    import scipy.sparse as sp
+
+    pieces = [as_tensor(part, name).detach().cpu().numpy() for part, name in ((data, "x_data"), (indices, "x_indices"))]
+    values = pieces[0] if pieces[0].dtype in (np.float32, np.float64) else pieces[0].astype(np.float32)
+    rows = as_tensor(indptr, "x_indptr").detach().cpu().numpy()
     try:
-        return _quietly(lambda: torch.sparse_csr_tensor(crow, col, values, size=tuple(int(n) for n in shape)))
-    except (RuntimeError, IndexError) as error:
+        matrix = sp.csr_array((values, pieces[1], rows), shape=tuple(int(n) for n in shape))
+        matrix.check_format(full_check=True)
+    except (ValueError, IndexError) as error:
         raise ShapeError(f"The sparse features do not form a {tuple(shape)} matrix: {error}.") from error
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    crow, col, value = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
+    return _quietly(
+        lambda: torch.sparse_csr_tensor(crow.long(), col.long(), value, size=matrix.shape, check_invariants=False)
+    )
 
 
 def _quietly(make: Any) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 from graphrep.data._numbers import parse_decimal, parse_integer
 
 __all__ = [
+    "BROKEN",
     "BROKEN_QUOTE",
     "COLUMNS",
     "DONE",

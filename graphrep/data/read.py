@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from graphrep.data._bytes import require_file
 from graphrep.data.graph import Graph
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, UnknownNameError
 
@@ -159,16 +160,18 @@ def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **o
     if not isinstance(spec, str | os.PathLike):
         return as_graph(spec)
     text = str(spec)
-    if text.startswith("nx:") or Path(text).exists():
+    if text.startswith("nx:") or Path(text).is_file():
         return read(text, **options)
-    looks_like_file = _has_known_suffix(text) or text.startswith((".", "/", "~"))
-    if looks_like_file:
-        raise FileFormatError(f"There is no file {text}.", hint="check the spelling and the working folder")
+    if _has_known_suffix(text) or text.startswith((".", "/", "~")):
+        require_file(Path(text))
     resolve(text)
-    given = [key for key, value in options.items() if value not in (None, False) and key not in ("edges",)]
+    given = {key for key, value in options.items() if value not in (None, False)} - {"edges"}
     if given:
-        raise GraphrepError(f"{given[0]} applies to files, and {text} is a named data set.", hint="leave it out")
-    return load(text, data_dir=data_dir, edges=options.get("edges"))
+        raise GraphrepError(f"{min(given)} applies to files, and {text} is a named data set.", hint="leave it out")
+    graph = load(text, data_dir=data_dir, edges=options.get("edges"))
+    return (
+        graph.replace(edge_weight=None) if options.get("weight") is False and graph.edge_weight is not None else graph
+    )
 
 
 def _has_known_suffix(text: str) -> bool:

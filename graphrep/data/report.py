@@ -74,9 +74,7 @@ class ReadReport:
         ids = " (ids kept as text)" if self.text_ids else ""
         kind = "directed edge" if self.directed else "edge"
         both = ", each listed in both directions" if self.mirrored else ""
-        return (
-            f"  read {_count(self.rows, 'row')}: {_count(self.nodes, 'node')}{ids}, {_count(self.edges, kind)}{both}"
-        )
+        return f"  read {_count(self.rows, 'row')}: {_count(self.nodes, 'node')}{ids}, {_count(self.edges, kind)}{both}"
 
     def _cleaning_line(self) -> str:
         summed = " (weights summed)" if self.weight and self.merged else ""
