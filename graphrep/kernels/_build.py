@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphrep.kernels._dispatch import implementation, register
+from graphrep.kernels._dispatch import register
+from graphrep.kernels._library import define
 
 __all__ = ["group_by_row"]
 
@@ -20,12 +21,19 @@ def group_by_row(row: Tensor, col: Tensor, num_rows: int) -> tuple[Tensor, Tenso
     Args:
         row: (nnz,) ids below `num_rows` (not checked here).
         col: (nnz,) of the same dtype.
+        num_rows: number of rows, empty ones included.
 
     Returns:
         rowptr (num_rows + 1,), col (nnz,) in row order, perm (nnz,) positions in the given order; dtype of `row`.
     """
-    result: tuple[Tensor, Tensor, Tensor] = implementation("group_by_row", row.device)(row, col, num_rows)
+    result: tuple[Tensor, Tensor, Tensor] = _group_by_row(row, col, num_rows)
     return result
+
+
+_group_by_row = define(
+    "group_by_row(Tensor row, Tensor col, int num_rows) -> (Tensor, Tensor, Tensor)",
+    lambda row, col, num_rows: (row.new_empty(num_rows + 1), torch.empty_like(col), torch.empty_like(row)),
+)
 
 
 @register("group_by_row", "reference")

@@ -1,8 +1,7 @@
-"""The ``torch.ops.graphrep`` namespace, and what the operator definitions share."""
+"""What the operator definitions share: layouts of the transpose, row counts, flat views."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 
 from graphrep.kernels import _numba
-from graphrep.kernels._dispatch import implementation
 from graphrep.kernels._numba import int_bits
 from graphrep.kernels.csr import CSR
 
@@ -20,7 +18,6 @@ __all__ = [
     "Transpose",
     "accumulator",
     "counts",
-    "define",
     "flat_array",
     "flat_bits",
     "line_of",
@@ -32,30 +29,6 @@ __all__ = [
 
 CACHE_LINE = 64
 PREFETCH_BYTES = 256  # rows below this size are fetched faster without hints
-
-_LIBRARY = torch.library.Library("graphrep", "FRAGMENT")
-
-
-def define(schema: str, fake: Callable[..., Any], *, device_of: int = 0) -> Callable[..., Any]:
-    """Defines ``graphrep::name`` from its schema; each call runs the implementation for its arguments' device.
-
-    The lower-level registration is used because ``torch.library.custom_op`` costs several times more per call.
-
-    Args:
-        fake: gives empty outputs of the right shape, for tracing.
-        device_of: position of the tensor argument whose device decides.
-    """
-    name = schema.partition("(")[0]
-
-    def call(*args: Any) -> Any:
-        return implementation(name, args[device_of].device)(*args)
-
-    _LIBRARY.define(schema)
-    _LIBRARY.impl(name, call, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"graphrep::{name}", fake, lib=_LIBRARY)
-    operator: Callable[..., Any] = getattr(torch.ops.graphrep, name).default
-    return operator
-
 
 def needs_grad(*tensors: Tensor | None) -> bool:
     """Whether autograd will ask for a gradient with respect to any of these."""

@@ -7,14 +7,15 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["AHEAD", "CHUNKS", "PIECE", "chunk_start", "inline"]
+__all__ = ["AHEAD", "CHUNKS", "PIECE", "chunk_start", "helper", "inline"]
 
 CHUNKS = 64  # row ranges of about equal work; more than threads, so that uneven ones even out
 PIECE = 512  # edges summed one after another; longer rows are summed pairwise over such pieces
 AHEAD = 12  # edges between a prefetch and its use
 
-# A helper that the calling kernel absorbs: compiled into it, never cached or called on its own.
-inline = numba.njit(nogil=True, error_model="numpy")
+# A helper that its caller absorbs: never cached or called on its own.
+inline = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+helper = numba.njit(nogil=True, error_model="numpy")  # the same, as a call
 
 
 @inline  # type: ignore[untyped-decorator]

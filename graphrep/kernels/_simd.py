@@ -11,12 +11,16 @@ import math
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils
 from numba.core import types as nb_types
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, register_model
 
 __all__ = [
     "Vec",
+    "address",
+    "at",
+    "prefetch",
     "vabove",
     "vadd",
     "vdiv",
@@ -66,9 +70,8 @@ def _accumulator(dtype: Any) -> Any:
     return nb_types.float64 if dtype == nb_types.float64 else nb_types.float32
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, vector: ir.VectorType) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+def _pointer(builder: Any, pointer: Any, offset: Any, vector: ir.VectorType) -> Any:
+    return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
 
 
 def _constant(vector: ir.VectorType, value: float) -> ir.Constant:
@@ -82,18 +85,57 @@ def _splat(builder: Any, scalar: Any, vector: ir.VectorType) -> Any:
     )
 
 
-@intrinsic(prefer_literal=True)
-def vzero(typingctx: Any, array: Any, lanes: Any) -> Any:
-    """A vector of `lanes` zeros (a literal) in the type that sums over `array` are kept in."""
-    vec = Vec(_accumulator(array.dtype), lanes.literal_value)
+@intrinsic  # type: ignore[untyped-decorator]
+def address(typingctx: Any, array: Any) -> Any:
+    """Pointer to the first number of a contiguous array; None for None.
+
+    Helpers take pointers because an array costs a dozen arguments and a reference count at each call.
+    """
+    if isinstance(array, nb_types.NoneType):
+        return array(array), lambda context, builder, signature, args: context.get_dummy_value()
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return nb_types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def at(typingctx: Any, pointer: Any, offset: Any) -> Any:
+    """The number at `offset` behind a pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return pointer.dtype(pointer, nb_types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typingctx: Any, pointer: Any, offset: Any) -> Any:
+    """Asks the CPU to load the cache line at `offset` behind a pointer, for reading."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), cgutils.voidptr_t)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [place, _I32(0), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return nb_types.void(pointer, nb_types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+def vzero(typingctx: Any, pointer: Any, lanes: Any) -> Any:
+    """A vector of `lanes` zeros (a literal) in the type that sums of what `pointer` points to are kept in."""
+    vec = Vec(_accumulator(pointer.dtype), lanes.literal_value)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _constant(context.get_value_type(signature.return_type), 0.0)
 
-    return vec(array, lanes), codegen
+    return vec(pointer, lanes), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vzero_like(typingctx: Any, a: Any) -> Any:
     """A vector of zeros like `a`."""
 
@@ -103,23 +145,23 @@ def vzero_like(typingctx: Any, a: Any) -> Any:
     return a(a), codegen
 
 
-@intrinsic
-def vload(typingctx: Any, array: Any, offset: Any, like: Any) -> Any:
-    """The lanes of the flat `array` from `offset` on, as many as `like` has, widened to its type."""
+@intrinsic  # type: ignore[untyped-decorator]
+def vload(typingctx: Any, pointer: Any, offset: Any, like: Any) -> Any:
+    """The lanes of the memory at `pointer` from `offset` on, as many as `like` has, widened to its type."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array_type = signature.args[0]
+        dtype = signature.args[0].dtype
         wide = context.get_value_type(signature.return_type)
-        narrow = ir.VectorType(context.get_data_type(array_type.dtype), wide.count)
-        pointer = _pointer(context, builder, array_type, args[0], args[1], narrow)
-        loaded = builder.load(pointer, align=array_type.dtype.bitwidth // 8)
-        if array_type.dtype == nb_types.int16:
+        narrow = ir.VectorType(context.get_data_type(dtype), wide.count)
+        pointer = _pointer(builder, args[0], args[1], narrow)
+        loaded = builder.load(pointer, align=dtype.bitwidth // 8)
+        if dtype == nb_types.int16:
             return _widen_bfloat16(builder, loaded, wide)
-        if array_type.dtype == nb_types.uint16:
+        if dtype == nb_types.uint16:
             return _widen_float16(builder, loaded, wide)
         return loaded
 
-    return like(array, nb_types.int64, like), codegen
+    return like(pointer, nb_types.int64, like), codegen
 
 
 def _widen_bfloat16(builder: Any, bits: Any, wide: ir.VectorType) -> Any:
@@ -139,20 +181,20 @@ def _widen_float16(builder: Any, bits: Any, wide: ir.VectorType) -> Any:
     return builder.bitcast(builder.or_(builder.select(special, infinite, scaled), sign), wide)
 
 
-@intrinsic
-def vstore(typingctx: Any, array: Any, offset: Any, vector: Any) -> Any:
-    """Writes `vector` to the flat `array` from `offset` on."""
+@intrinsic  # type: ignore[untyped-decorator]
+def vstore(typingctx: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+    """Writes `vector` to the memory at `pointer` from `offset` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array_type = signature.args[0]
-        pointer = _pointer(context, builder, array_type, args[0], args[1], args[2].type)
-        builder.store(args[2], pointer, align=array_type.dtype.bitwidth // 8)
+        dtype = signature.args[0].dtype
+        pointer = _pointer(builder, args[0], args[1], args[2].type)
+        builder.store(args[2], pointer, align=dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return nb_types.void(array, nb_types.int64, vector), codegen
+    return nb_types.void(pointer, nb_types.int64, vector), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vadd(typingctx: Any, a: Any, b: Any) -> Any:
     """``a + b``."""
 
@@ -162,7 +204,7 @@ def vadd(typingctx: Any, a: Any, b: Any) -> Any:
     return a(a, a), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vfma(typingctx: Any, acc: Any, a: Any, b: Any) -> Any:
     """``acc + a * b``; `a` is a vector or a number."""
     given = a if isinstance(a, Vec) else acc.scalar
@@ -175,7 +217,7 @@ def vfma(typingctx: Any, acc: Any, a: Any, b: Any) -> Any:
     return acc(acc, given, acc), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vdiv(typingctx: Any, a: Any, b: Any) -> Any:
     """``a / b``; `b` is a number."""
 
@@ -185,7 +227,7 @@ def vdiv(typingctx: Any, a: Any, b: Any) -> Any:
     return a(a, a.scalar), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vmul(typingctx: Any, a: Any, b: Any) -> Any:
     """``a * b``; `a` is a vector or a number."""
     given = a if isinstance(a, Vec) else b.scalar
@@ -197,7 +239,7 @@ def vmul(typingctx: Any, a: Any, b: Any) -> Any:
     return b(given, b), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vsum(typingctx: Any, a: Any) -> Any:
     """The sum of the lanes, in a fixed order."""
 
@@ -217,7 +259,7 @@ def _lanes(builder: Any, vector: Any, start: int, count: int) -> Any:
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), picked)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vabove(typingctx: Any, a: Any, b: Any) -> Any:
     """Lanes where `a` should replace `b` as the maximum: larger, or the first NaN."""
 
@@ -228,7 +270,7 @@ def vabove(typingctx: Any, a: Any, b: Any) -> Any:
     return Vec(nb_types.boolean, a.lanes)(a, a), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vequal(typingctx: Any, a: Any, number: Any) -> Any:
     """Lanes of the integer vector `a` that equal `number`."""
 
@@ -238,7 +280,7 @@ def vequal(typingctx: Any, a: Any, number: Any) -> Any:
     return Vec(nb_types.boolean, a.lanes)(a, a.scalar), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vpick(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     """Lanes of `a` where `mask` holds, else of `b`; `a` is a vector or a number."""
     given = a if isinstance(a, Vec) else b.scalar
@@ -251,31 +293,31 @@ def vpick(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     return b(mask, given, b), codegen
 
 
-@intrinsic
-def vfill(typingctx: Any, array: Any, number: Any, like: Any) -> Any:
-    """`number` in every lane, as many as `like` has, in the type of `array`'s entries."""
-    vec = Vec(array.dtype, like.lanes)
+@intrinsic  # type: ignore[untyped-decorator]
+def vfill(typingctx: Any, pointer: Any, number: Any, like: Any) -> Any:
+    """`number` in every lane, as many as `like` has, in the type that `pointer` points to."""
+    vec = Vec(pointer.dtype, like.lanes)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _splat(builder, args[1], context.get_value_type(signature.return_type))
 
-    return vec(array, array.dtype, like), codegen
+    return vec(pointer, pointer.dtype, like), codegen
 
 
-@intrinsic
-def vload_int(typingctx: Any, array: Any, offset: Any, like: Any) -> Any:
-    """Integers of the flat `array` from `offset` on, as many as `like` has lanes."""
+@intrinsic  # type: ignore[untyped-decorator]
+def vload_int(typingctx: Any, pointer: Any, offset: Any, like: Any) -> Any:
+    """Integers of the memory at `pointer` from `offset` on, as many as `like` has lanes."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array_type = signature.args[0]
+        dtype = signature.args[0].dtype
         vector = context.get_value_type(signature.return_type)
-        pointer = _pointer(context, builder, array_type, args[0], args[1], vector)
-        return builder.load(pointer, align=array_type.dtype.bitwidth // 8)
+        pointer = _pointer(builder, args[0], args[1], vector)
+        return builder.load(pointer, align=dtype.bitwidth // 8)
 
-    return Vec(array.dtype, like.lanes)(array, nb_types.int64, like), codegen
+    return Vec(pointer.dtype, like.lanes)(pointer, nb_types.int64, like), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vsub(typingctx: Any, a: Any, b: Any) -> Any:
     """``a - b``."""
 
@@ -285,7 +327,7 @@ def vsub(typingctx: Any, a: Any, b: Any) -> Any:
     return a(a, a), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vfirst(typingctx: Any, a: Any, count: Any, fill: Any) -> Any:
     """`a` with the number `fill` in all lanes from `count` on."""
 
@@ -299,7 +341,7 @@ def vfirst(typingctx: Any, a: Any, count: Any, fill: Any) -> Any:
     return a(a, nb_types.int32, a.scalar), codegen
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def vexp(typingctx: Any, a: Any) -> Any:
     """Exp of numbers that are at most 0 (or NaN), to within one rounding or two; 0 below the normal range."""
     single = a.scalar == nb_types.float32

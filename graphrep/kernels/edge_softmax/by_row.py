@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphrep.errors import ShapeError
 from graphrep.kernels._check import check_device, check_floating
-from graphrep.kernels._ops import define
+from graphrep.kernels._library import define
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import cpu, reference  # noqa: F401  (they register themselves)
 from graphrep.kernels.segment.reduce import gather_rows, segment_reduce

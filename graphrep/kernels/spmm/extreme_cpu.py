@@ -11,13 +11,25 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from graphrep.kernels._numba import prefetch_row, twin
-from graphrep.kernels._rows import AHEAD, CHUNKS, chunk_start, inline
-from graphrep.kernels._simd import vabove, vfill, vload, vload_int, vmul, vpick, vstore, vzero
+from graphrep.kernels._numba import twin
+from graphrep.kernels._rows import AHEAD, CHUNKS, chunk_start, helper, inline
+from graphrep.kernels._simd import (
+    address,
+    at,
+    prefetch,
+    vabove,
+    vfill,
+    vload,
+    vload_int,
+    vmul,
+    vpick,
+    vstore,
+    vzero,
+)
 
 __all__ = ["extreme_rows"]
 
-GROUP_NUMBERS = 4096
+GROUP_NUMBERS = 4096  # numbers of a group of gathered rows: half of a small L1 cache
 
 
 @twin()
@@ -29,159 +41,74 @@ def extreme_rows(
     `value` None: no weights (and sign 1); an empty array: weights 1. `arg` None: positions are not wanted.
     """
     stride = out.size // (rowptr.size - 1)
+    a = (address(col), address(x), address(out))
+    if value is None:
+        n = (col.size - 1, stride, heads, sign, False)
+    else:
+        n = (col.size - 1, stride, heads, sign, value.size > 0)
     group = max(8, GROUP_NUMBERS // stride)
     for chunk in prange(CHUNKS):
-        first, last = chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)
-        for i in range(first, last):
+        for i in range(chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)):
             begin, end, base = np.int64(rowptr[i]), np.int64(rowptr[i + 1]), i * stride
             if begin == end:
                 out[base : base + stride] = 0
                 if arg is not None:
                     arg[base : base + stride] = -1
             for start in range(begin, end, group):
-                _group(col, value, x, out, arg, base, begin, start, end, group, stride, heads, sign, line)
+                stop = min(start + group, end)
+                _group(a, address(value), address(arg), n, base, start > begin, start, stop, sign if stop == end else 1, line)
 
 
-@inline  # type: ignore[untyped-decorator]
-def _group(
-    col: Any,
-    value: Any,
-    x: Any,
-    out: Any,
-    arg: Any,
-    base: int,
-    begin: int,
-    start: int,
-    end: int,
-    group: int,
-    stride: int,
-    heads: int,
-    sign: int,
-    line: int,
-) -> None:
-    stop = min(start + group, end)
-    flip = sign if stop == end else 1
-    width = stride // heads
-    ahead = line
+@helper  # type: ignore[untyped-decorator]
+def _group(a: Any, value: Any, arg: Any, n: Any, base: int, more: bool, start: int, stop: int, flip: int, line: int) -> None:
+    """Takes edges start..stop into account, block after block of columns; `flip` -1 turns the result back."""
+    heads, x, ahead = n[2], a[1], line
+    width = n[1] // heads
     for head in range(heads):
-        j = head * width
-        edge = j + width
+        j, edge = head * width, (head + 1) * width
         while j + 32 <= edge:
-            _block(
-                vzero(x, 32),
-                col,
-                value,
-                x,
-                out,
-                arg,
-                base,
-                begin,
-                start,
-                stop,
-                stride,
-                heads,
-                head,
-                j,
-                sign,
-                flip,
-                ahead,
-            )
-            j += 32
-            ahead = 0
+            _block(vzero(x, 32), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
+            j, ahead = j + 32, 0
         while j + 8 <= edge:
-            _block(
-                vzero(x, 8),
-                col,
-                value,
-                x,
-                out,
-                arg,
-                base,
-                begin,
-                start,
-                stop,
-                stride,
-                heads,
-                head,
-                j,
-                sign,
-                flip,
-                ahead,
-            )
-            j += 8
-            ahead = 0
+            _block(vzero(x, 8), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
+            j, ahead = j + 8, 0
         while j < edge:
-            _block(
-                vzero(x, 1),
-                col,
-                value,
-                x,
-                out,
-                arg,
-                base,
-                begin,
-                start,
-                stop,
-                stride,
-                heads,
-                head,
-                j,
-                sign,
-                flip,
-                ahead,
-            )
+            _block(vzero(x, 1), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
             j += 1
 
 
 @inline  # type: ignore[untyped-decorator]
 def _block(
-    best: Any,
-    col: Any,
-    value: Any,
-    x: Any,
-    out: Any,
-    arg: Any,
-    base: int,
-    begin: int,
-    start: int,
-    stop: int,
-    stride: int,
-    heads: int,
-    head: int,
-    j: int,
-    sign: int,
-    flip: int,
-    line: int,
+    best: Any, a: Any, value: Any, arg: Any, n: Any, place: int, j: int, head: int, more: bool, start: int, stop: int, flip: int, line: int
 ) -> None:
-    last = col.size - 1
-    if start == begin:
-        best = _message(best, col, value, x, stride, heads, head, j, sign, start)
-    else:
-        best = vload(out, base + j, best)
+    col, x, out = a
+    best = vload(out, place, best) if more else _message(best, a, value, n, j, head, start)
     if arg is not None:
-        place = vfill(arg, start, best) if start == begin else vload_int(arg, base + j, best)
+        winner = vload_int(arg, place, best) if more else vfill(arg, start, best)
     for e in range(start, stop):
         if line > 0:
-            origin = np.int64(col[min(e + AHEAD, last)]) * stride
-            for offset in range(0, stride, line):
-                prefetch_row(x, origin + offset)
-        message = _message(best, col, value, x, stride, heads, head, j, sign, e)
+            origin = np.int64(at(col, min(e + AHEAD, n[0]))) * n[1]
+            for offset in range(0, n[1], line):
+                prefetch(x, origin + offset)
+        message = _message(best, a, value, n, j, head, e)
         wins = vabove(message, best)
         best = vpick(wins, message, best)
         if arg is not None:
-            place = vpick(wins, e, place)
-    vstore(out, base + j, vmul(flip, best) if flip < 0 else best)
+            winner = vpick(wins, e, winner)
+    if flip < 0:
+        best = vmul(flip, best)
+    vstore(out, place, best)
     if arg is not None:
-        vstore(arg, base + j, place)
+        vstore(arg, place, winner)
 
 
 @inline  # type: ignore[untyped-decorator]
-def _message(
-    like: Any, col: Any, value: Any, x: Any, stride: int, heads: int, head: int, j: int, sign: int, e: int
-) -> Any:
-    row = vload(x, np.int64(col[e]) * stride + j, like)
+def _message(like: Any, a: Any, value: Any, n: Any, j: int, head: int, e: int) -> Any:
+    col, x, _ = a
+    _, stride, heads, sign, has_value = n
+    row = vload(x, np.int64(at(col, e)) * stride + j, like)
     if value is None:
         return row
-    if value.size == 0:
+    if not has_value:
         return vmul(sign, row)
-    return vmul(value[np.int64(e) * heads + head] * sign, row)
+    return vmul(at(value, np.int64(e) * heads + head) * sign, row)

@@ -3,6 +3,9 @@
 Bytes: E rows of d numbers gathered, n rows written, E indices (and weights) streamed; one addition per number read. A
 block of up to 64 columns is summed in registers. Rows of 256 bytes or more are prefetched, because the hardware cannot
 guess a gather; wider rows are taken in groups of edges so that the later blocks find their lines in the L1 cache.
+
+`value` and `arg`, which may be None, decide at compile time what a kernel does. Helpers pass on what does not change as two tuples: the arrays ``a = (col, perm, scale, x)`` as pointers
+and the sizes ``n = (last edge, numbers per row, heads, has value, has perm, has scale)``.
 """
 
 from __future__ import annotations
@@ -12,29 +15,32 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from graphrep.kernels._numba import prefetch_row, twin
-from graphrep.kernels._rows import AHEAD, CHUNKS, PIECE, chunk_start, inline
-from graphrep.kernels._simd import vadd, vdiv, vequal, vfma, vload, vload_int, vpick, vstore, vzero, vzero_like
+from graphrep.kernels._numba import twin
+from graphrep.kernels._rows import AHEAD, CHUNKS, PIECE, chunk_start, helper, inline
+from graphrep.kernels._simd import (
+    address,
+    at,
+    prefetch,
+    vadd,
+    vdiv,
+    vequal,
+    vfma,
+    vload,
+    vload_int,
+    vpick,
+    vstore,
+    vzero,
+    vzero_like,
+)
 
 __all__ = ["sum_rows"]
 
-WIDE = 64  # columns summed at once
 GROUP_NUMBERS = 4096  # numbers of a group of gathered rows: half of a small L1 cache
 
 
 @twin()
 def sum_rows(
-    rowptr: Any,
-    col: Any,
-    value: Any,
-    perm: Any,
-    scale: Any,
-    arg: Any,
-    x: Any,
-    out: Any,
-    heads: int,
-    mean: bool,
-    line: int,
+    rowptr: Any, col: Any, value: Any, perm: Any, scale: Any, arg: Any, x: Any, out: Any, heads: int, mean: bool, line: int
 ) -> None:
     """Writes ``out[i] = sum_e w_e x[col[e]]`` (over the number of edges if `mean`) for flat `x` and `out`.
 
@@ -43,44 +49,35 @@ def sum_rows(
     `line`: numbers per cache line if rows are to be prefetched, else 0.
     """
     stride = out.size // (rowptr.size - 1)
+    a = (address(col), address(perm), address(scale), address(x))
+    if value is None:
+        n = (col.size - 1, stride, heads, False, False, False)
+    else:
+        n = (col.size - 1, stride, heads, value.size > 0, perm.size > 0, scale.size > 0)
     for chunk in prange(CHUNKS):
-        first, last = chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)
-        for i in range(first, last):
-            begin, end, base = np.int64(rowptr[i]), np.int64(rowptr[i + 1]), i * stride
+        stack = np.empty(0, out.dtype)
+        for i in range(chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)):
+            begin, end = np.int64(rowptr[i]), np.int64(rowptr[i + 1])
             count = end - begin if mean else 1
             if begin == end:
-                out[base : base + stride] = 0
+                out[i * stride : (i + 1) * stride] = 0
             elif end - begin <= PIECE:
-                _piece(col, value, perm, scale, arg, x, out, base, begin, end, stride, heads, count, line)
+                _piece(a, address(value), address(arg), n, address(out), i * stride, begin, end, count, line)
             else:
-                _long_row(col, value, perm, scale, arg, x, out, base, begin, end, stride, heads, count, line)
+                if stack.size == 0:
+                    stack = np.empty(40 * stride, out.dtype)
+                _long_row(a, address(value), address(arg), n, stack, begin, end, line)
+                for j in range(stride):
+                    out[i * stride + j] = stack[j] / count
 
 
-@inline  # type: ignore[untyped-decorator]
-def _long_row(
-    col: Any,
-    value: Any,
-    perm: Any,
-    scale: Any,
-    arg: Any,
-    x: Any,
-    out: Any,
-    base: int,
-    begin: int,
-    end: int,
-    stride: int,
-    heads: int,
-    count: int,
-    line: int,
-) -> None:
+@helper  # type: ignore[untyped-decorator]
+def _long_row(a: Any, value: Any, arg: Any, n: Any, stack: Any, begin: int, end: int, line: int) -> None:
     """Pairwise over pieces: a stack of partial sums in which equal sizes merge, as in a binary counter."""
-    stack = np.empty(40 * stride, out.dtype)
-    top, pieces = 0, 0
+    stride, top, pieces = n[1], 0, 0
     for start in range(begin, end, PIECE):
-        stop = min(start + PIECE, end)
-        _piece(col, value, perm, scale, arg, x, stack, top * stride, start, stop, stride, heads, 1, line)
-        top += 1
-        pieces += 1
+        _piece(a, value, arg, n, address(stack), top * stride, start, min(start + PIECE, end), 1, line)
+        top, pieces = top + 1, pieces + 1
         merges = pieces
         while merges & 1 == 0:
             top -= 1
@@ -89,259 +86,110 @@ def _long_row(
     while top > 1:
         top -= 1
         _merge(stack, top, stride)
-    for j in range(stride):
-        out[base + j] = stack[j] / count
 
 
-@inline  # type: ignore[untyped-decorator]
+@helper  # type: ignore[untyped-decorator]
 def _merge(stack: Any, top: int, stride: int) -> None:
     below = (top - 1) * stride
     for j in range(stride):
         stack[below + j] += stack[below + stride + j]
 
 
-@inline  # type: ignore[untyped-decorator]
-def _piece(
-    col: Any,
-    value: Any,
-    perm: Any,
-    scale: Any,
-    arg: Any,
-    x: Any,
-    out: Any,
-    base: int,
-    begin: int,
-    end: int,
-    stride: int,
-    heads: int,
-    count: int,
-    line: int,
-) -> None:
-    group = PIECE if stride <= WIDE else max(8, GROUP_NUMBERS // stride)
+@helper  # type: ignore[untyped-decorator]
+def _piece(a: Any, value: Any, arg: Any, n: Any, out: Any, base: int, begin: int, end: int, count: int, line: int) -> None:
+    """Sums edges begin..end into ``out[base:]``: for each group of edges, block after block of columns."""
+    stride, heads, x = n[1], n[2], a[3]
+    group = PIECE if stride <= 64 else max(8, GROUP_NUMBERS // stride)
     width = stride // heads
     for start in range(begin, end, group):
         stop = min(start + group, end)
         divisor = count if stop == end else 1
-        ahead = line
+        more, ahead = start > begin, line
         for head in range(heads):
-            j = head * width
-            edge = j + width
-            while j + WIDE <= edge:
-                _block(
-                    vzero(x, 64),
-                    col,
-                    value,
-                    perm,
-                    scale,
-                    arg,
-                    x,
-                    out,
-                    base,
-                    begin,
-                    start,
-                    stop,
-                    stride,
-                    heads,
-                    head,
-                    j,
-                    divisor,
-                    ahead,
-                )
-                j += WIDE
-                ahead = 0
+            j, edge = head * width, (head + 1) * width
+            while j + 64 <= edge:
+                _wide(vzero(x, 64), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor, ahead)
+                j, ahead = j + 64, 0
             if j + 32 <= edge:
-                _block(
-                    vzero(x, 32),
-                    col,
-                    value,
-                    perm,
-                    scale,
-                    arg,
-                    x,
-                    out,
-                    base,
-                    begin,
-                    start,
-                    stop,
-                    stride,
-                    heads,
-                    head,
-                    j,
-                    divisor,
-                    ahead,
-                )
-                j += 32
-                ahead = 0
+                _wide(vzero(x, 32), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor, ahead)
+                j, ahead = j + 32, 0
             if j + 16 <= edge:
-                _block4(
-                    vzero(x, 16),
-                    col,
-                    value,
-                    perm,
-                    scale,
-                    arg,
-                    x,
-                    out,
-                    base,
-                    begin,
-                    start,
-                    stop,
-                    stride,
-                    heads,
-                    head,
-                    j,
-                    divisor,
-                )
+                _narrow(vzero(x, 16), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor)
                 j += 16
             while j + 4 <= edge:
-                _block4(
-                    vzero(x, 4),
-                    col,
-                    value,
-                    perm,
-                    scale,
-                    arg,
-                    x,
-                    out,
-                    base,
-                    begin,
-                    start,
-                    stop,
-                    stride,
-                    heads,
-                    head,
-                    j,
-                    divisor,
-                )
+                _narrow(vzero(x, 4), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor)
                 j += 4
             while j < edge:
-                _block4(
-                    vzero(x, 1),
-                    col,
-                    value,
-                    perm,
-                    scale,
-                    arg,
-                    x,
-                    out,
-                    base,
-                    begin,
-                    start,
-                    stop,
-                    stride,
-                    heads,
-                    head,
-                    j,
-                    divisor,
-                )
+                _narrow(vzero(x, 1), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor)
                 j += 1
 
 
 @inline  # type: ignore[untyped-decorator]
-def _block(
-    acc: Any,
-    col: Any,
-    value: Any,
-    perm: Any,
-    scale: Any,
-    arg: Any,
-    x: Any,
-    out: Any,
-    base: int,
-    begin: int,
-    start: int,
-    stop: int,
-    stride: int,
-    heads: int,
-    head: int,
-    j: int,
-    count: int,
+def _wide(
+    acc: Any, a: Any, value: Any, arg: Any, n: Any, out: Any, place: int, j: int, head: int, more: bool, start: int, stop: int, count: int,
     line: int,
 ) -> None:
-    if start != begin:
-        acc = vload(out, base + j, acc)
-    last = col.size - 1
-    for e in range(start, stop):
-        if line > 0:
-            origin = np.int64(col[min(e + AHEAD, last)]) * stride
-            for offset in range(0, stride, line):
-                prefetch_row(x, origin + offset)
+    """A block of at least 32 columns, which fills the pipeline by itself; prefetches whole rows where `line` is set."""
+    if more:
+        acc = vload(out, place, acc)
+    if line > 0:
+        for e in range(start, stop):
+            origin = np.int64(at(a[0], min(e + AHEAD, n[0]))) * n[1]
+            for offset in range(0, n[1], line):
+                prefetch(a[3], origin + offset)
                 if arg is not None:
-                    prefetch_row(arg, origin + offset)
-        acc = _add(acc, col, value, perm, scale, arg, x, stride, heads, head, j, e)
+                    prefetch(arg, origin + offset)
+            acc = _add(acc, a, value, arg, n, j, head, e)
+    else:
+        for e in range(start, stop):
+            acc = _add(acc, a, value, arg, n, j, head, e)
     if count > 1:
         acc = vdiv(acc, count)
-    vstore(out, base + j, acc)
+    vstore(out, place, acc)
 
 
 @inline  # type: ignore[untyped-decorator]
-def _block4(
-    acc: Any,
-    col: Any,
-    value: Any,
-    perm: Any,
-    scale: Any,
-    arg: Any,
-    x: Any,
-    out: Any,
-    base: int,
-    begin: int,
-    start: int,
-    stop: int,
-    stride: int,
-    heads: int,
-    head: int,
-    j: int,
-    count: int,
+def _narrow(
+    acc: Any, a: Any, value: Any, arg: Any, n: Any, out: Any, place: int, j: int, head: int, more: bool, start: int, stop: int, count: int
 ) -> None:
-    """Narrow blocks: four independent sums, so that an addition need not wait for the one before it."""
+    """A narrow block: four independent sums, so that an addition need not wait for the one before it."""
     acc1 = acc2 = acc3 = acc
-    if start != begin:
-        acc = vload(out, base + j, acc)
+    if more:
+        acc = vload(out, place, acc)
     e = start
     while e + 4 <= stop:
-        acc = _add(acc, col, value, perm, scale, arg, x, stride, heads, head, j, e)
-        acc1 = _add(acc1, col, value, perm, scale, arg, x, stride, heads, head, j, e + 1)
-        acc2 = _add(acc2, col, value, perm, scale, arg, x, stride, heads, head, j, e + 2)
-        acc3 = _add(acc3, col, value, perm, scale, arg, x, stride, heads, head, j, e + 3)
+        acc = _add(acc, a, value, arg, n, j, head, e)
+        acc1 = _add(acc1, a, value, arg, n, j, head, e + 1)
+        acc2 = _add(acc2, a, value, arg, n, j, head, e + 2)
+        acc3 = _add(acc3, a, value, arg, n, j, head, e + 3)
         e += 4
     while e < stop:
-        acc = _add(acc, col, value, perm, scale, arg, x, stride, heads, head, j, e)
+        acc = _add(acc, a, value, arg, n, j, head, e)
         e += 1
     acc = vadd(vadd(acc, acc1), vadd(acc2, acc3))
     if count > 1:
         acc = vdiv(acc, count)
-    vstore(out, base + j, acc)
+    vstore(out, place, acc)
 
 
 @inline  # type: ignore[untyped-decorator]
-def _add(
-    acc: Any,
-    col: Any,
-    value: Any,
-    perm: Any,
-    scale: Any,
-    arg: Any,
-    x: Any,
-    stride: int,
-    heads: int,
-    head: int,
-    j: int,
-    e: int,
-) -> Any:
-    source = np.int64(col[e])
-    row = vload(x, source * stride + j, acc)
+def _add(acc: Any, a: Any, value: Any, arg: Any, n: Any, j: int, head: int, e: int) -> Any:
+    col, perm, _, x = a
+    source = np.int64(at(col, e))
+    row = vload(x, source * n[1] + j, acc)
     if arg is not None:
-        row = vpick(vequal(vload_int(arg, source * stride + j, acc), perm[e]), row, vzero_like(acc))
+        row = vpick(vequal(vload_int(arg, source * n[1] + j, acc), at(perm, e)), row, vzero_like(acc))
     if value is None:
         return vadd(acc, row)
-    return vfma(acc, _weight(value, perm, scale, source, heads, head, e), row)
+    return vfma(acc, _weight(a, value, n, source, head, e), row)
 
 
 @inline  # type: ignore[untyped-decorator]
-def _weight(value: Any, perm: Any, scale: Any, source: int, heads: int, head: int, e: int) -> Any:
-    if value.size == 0:
-        return scale[source]
-    place = np.int64(perm[e]) if perm.size else np.int64(e)
-    weight = value[place * heads + head]
-    return weight * scale[source] if scale.size else weight
+def _weight(a: Any, value: Any, n: Any, source: int, head: int, e: int) -> Any:
+    _, perm, scale, _ = a
+    _, _, heads, has_value, has_perm, has_scale = n
+    if not has_value:
+        return at(scale, source)
+    entry = np.int64(at(perm, e)) if has_perm else np.int64(e)
+    weight = at(value, entry * heads + head)
+    return weight * at(scale, source) if has_scale else weight
