@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["circumstances", "read_json", "set_threads_and_allocator", "versions", "write_json"]
+__all__ = ["circumstances", "read_json", "set_threads_and_allocator", "versions", "write_json", "write_text"]
 
 ROOT = Path(__file__).parent.parent
 _PACKAGES = (
@@ -79,14 +79,13 @@ def set_threads_and_allocator(threads: int, *, huge_pages: bool) -> None:
         os.environ.pop("THP_MEM_ALLOC_ENABLE", None)
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_text(path: Path, text: str) -> None:
     """Complete or absent: written beside the target, synced, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w") as file:
-            json.dump(data, file, indent=1, allow_nan=False)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(partial, 0o644)
@@ -94,6 +93,20 @@ def write_json(path: Path, data: Any) -> None:
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def _rounded(data: Any) -> Any:
+    """Floats to six significant digits, for files that can be read."""
+    if isinstance(data, float):
+        return float(f"{data:.6g}")
+    if isinstance(data, dict):
+        return {key: _rounded(value) for key, value in data.items()}
+    return [_rounded(value) for value in data] if isinstance(data, list) else data
+
+
+def write_json(path: Path, data: Any) -> None:
+    """JSON in one atomic write; NaN and infinity are refused."""
+    write_text(path, json.dumps(_rounded(data), indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from benchmarks.registry import OURS, Case, Method, Skip, unavailable
 
-__all__ = ["Plan", "check_only", "measure_case", "rotation", "summarise"]
+__all__ = ["Plan", "check_only", "graph_facts", "measure_case", "rotation", "summarise"]
 
 SLOW = 20.0  # a rival this many times slower than ours gets one timed round
+_FAILURES = (RuntimeError, NotImplementedError, TypeError, ValueError, MemoryError, ImportError, AttributeError)
 SETTLE = 0.01  # seconds in which the previous method's threads stop spinning before the next method starts
 SHORT = 2e-3  # calls shorter than this are repeated within a sample
 
@@ -49,6 +50,12 @@ class _Runner:
     number: int = 1
     rounds: int = 0
     note: str = ""
+
+
+def _reason(error: BaseException) -> str:
+    """Type and first line of a message."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {text[:200]}"
 
 
 def rotation(names: Sequence[str], round_number: int) -> list[str]:
@@ -119,9 +126,8 @@ def _admit_rivals(
             runner.error = case.agree(inputs, ours, result)
         except Skip as skip:
             record[name] = {"status": "skipped", "reason": str(skip)}
-        except (RuntimeError, NotImplementedError, TypeError, ValueError, MemoryError, ImportError) as error:
-            text = str(error).splitlines()[0] if str(error) else ""
-            record[name] = {"status": "failed", "reason": f"{type(error).__name__}: {text[:200]}"}
+        except _FAILURES as error:
+            record[name] = {"status": "failed", "reason": _reason(error)}
         else:
             if not runner.error <= case.tolerance:
                 error = runner.error if math.isfinite(runner.error) else None
@@ -159,13 +165,22 @@ def _interleave(runners: dict[str, _Runner], plan: Plan) -> dict[str, list[float
 
 def _checked_ours(case: Case, inputs: Any, plan: Plan) -> tuple[_Runner, Any, dict[str, Any] | None]:
     """Our runner and result, and the record of a wrong result or None."""
-    runner, result = _start(case.ours, inputs, plan)
+    try:
+        runner, result = _start(case.ours, inputs, plan)
+    except _FAILURES as error:
+        return _Runner(lambda: None), None, {"status": "failed", "reason": _reason(error)}
     runner.error = case.check(inputs, result)
     if runner.error <= case.tolerance:
         return runner, result, None
     reason = "graphrep differs from the float64 definition; nothing was timed"
     error = runner.error if math.isfinite(runner.error) else None
     return runner, result, {"status": "wrong", "error": error, "reason": reason}
+
+
+def graph_facts(inputs: Any) -> dict[str, Any]:
+    """Name and size of the graph behind some inputs."""
+    facts: dict[str, Any] = getattr(inputs, "forms", inputs).graph.facts()
+    return facts
 
 
 def check_only(case: Case, plan: Plan) -> dict[str, dict[str, Any]]:
@@ -197,11 +212,11 @@ def measure_case(case: Case, plan: Plan) -> dict[str, Any]:
     inputs = case.inputs()
     entry: dict[str, Any] = {
         "name": case.name, "size": case.size, "params": dict(case.params), "tolerance": case.tolerance,
-        "mode": "one process, interleaved",
+        "mode": "one process, interleaved", "graph": graph_facts(inputs),
     }  # fmt: skip
     ours_runner, ours_result, wrong = _checked_ours(case, inputs, plan)
     if wrong is not None:
-        return {**entry, "status": "wrong", "methods": {OURS: wrong}}
+        return {**entry, "status": wrong["status"], "methods": {OURS: wrong}}
     rivals, record = _admit_rivals(case, inputs, ours_result, plan)
     del ours_result
     runners = {OURS: ours_runner, **rivals}

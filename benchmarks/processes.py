@@ -6,7 +6,7 @@ import statistics
 import sys
 from typing import Any, TypeAlias
 
-from benchmarks.measure import Plan, check_only, rotation, summarise
+from benchmarks.measure import Plan, check_only, graph_facts, rotation, summarise
 from benchmarks.registry import OURS, Case, unavailable
 from benchmarks.worker import run_worker
 
@@ -70,11 +70,11 @@ def measure_in_processes(case: Case, plan: Plan) -> dict[str, Any]:
         raise ValueError(f"{case.name} has no stand-in to check equality on")
     entry: dict[str, Any] = {
         "name": case.name, "size": case.size, "params": dict(case.params), "tolerance": case.tolerance,
-        "mode": "alternating processes", "checked_on": case.stand_in().name,
+        "mode": "alternating processes", "checked_on": case.stand_in().name, "graph": graph_facts(case.inputs()),
     }  # fmt: skip
     checked = check_only(case.stand_in(), plan)
     if checked[OURS]["status"] != "ok":
-        return {**entry, "status": "wrong", "methods": {OURS: checked[OURS]}}
+        return {**entry, "status": checked[OURS]["status"], "methods": {OURS: checked[OURS]}}
     left_out = {name: _left_out(name, case, plan, checked) for name in case.rivals}
     names = [OURS, *(name for name, reason in left_out.items() if reason is None)]
     records, dropped = _rounds(case, names, plan)

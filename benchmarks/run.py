@@ -113,7 +113,7 @@ def run_family(family: str, options: argparse.Namespace) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns 1 when a case of ours was wrong."""
+    """Returns 1 when a case of ours was wrong or failed."""
     options = parser().parse_args(arguments)
     unknown = set(options.sizes) - set(SIZES)
     if unknown:
@@ -128,9 +128,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     families = [*FAMILIES, "quality"] if options.family == "all" else [options.family]
     paths = [run_family(family, options) for family in families]
-    wrong = [entry["name"] for path in paths for entry in read_json(path)["cases"] if entry["status"] == "wrong"]
-    for name in wrong:
-        print(f"WRONG RESULT: {name}", file=sys.stderr)
+    entries = [entry for path in paths for entry in read_json(path)["cases"]]
+    wrong = [entry for entry in entries if entry["status"] in ("wrong", "failed")]
+    for entry in wrong:
+        print(f"{entry['status'].upper()}: {entry['name']}", file=sys.stderr)
     return 1 if wrong else 0
 
 

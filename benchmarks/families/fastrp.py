@@ -196,7 +196,6 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _add_multiples(entry: dict[str, Any], case: Case) -> None:
     """Peak memory as a multiple of N x d x 4 bytes, graph facts, and official / graphrep-official."""
     inputs = case.inputs()
-    entry["params"].update(inputs.graph.facts())
     methods = entry["methods"]
     for record in methods.values():
         if "peak_bytes" in record:

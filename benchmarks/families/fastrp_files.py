@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.families.fastrp_rivals import edge_file, threads
+from benchmarks.families.fastrp_rivals import RIVALS, edge_file, threads
 from benchmarks.graphs import BenchGraph, load_graph
 from benchmarks.measure import Plan, rotation, summarise
-from benchmarks.registry import OURS
+from benchmarks.registry import OURS, unavailable
 
 __all__ = ["commands", "measure_files"]
 
@@ -61,7 +61,8 @@ def _run(command: list[str], folder: Path) -> tuple[float, int, str]:
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
         text = errors.read().strip()
-    problem = "" if process.returncode == 0 else (text.splitlines() or [f"exit status {process.returncode}"])[-1]
+    last = " / ".join(text.splitlines()[-3:]) or f"exit status {process.returncode}"
+    problem = "" if process.returncode == 0 else last
     return seconds, usage.ru_maxrss * 1024, problem
 
 
@@ -97,8 +98,13 @@ def _rounds(plan: Plan, graph: BenchGraph, dim: int, folder: Path) -> tuple[dict
     programs = commands(edge_file(graph), folder, dim)
     if plan.only is not None:
         programs = {name: command for name, command in programs.items() if name == OURS or name in plan.only}
+    missing = unavailable(RIVALS["pycleora"])
+    if missing is not None:
+        programs.pop("pycleora", None)
     samples: dict[str, list[tuple[float, int]]] = {name: [] for name in programs}
-    failed: dict[str, dict[str, Any]] = {}
+    failed: dict[str, dict[str, Any]] = (
+        {} if missing is None else {"pycleora": {"status": "skipped", "reason": missing}}
+    )
     for number in range(min(plan.repeats, 3)):
         for name in rotation(list(programs), number):
             if name in failed or (samples[name] and name != OURS and samples[name][0][0] > 60):
@@ -118,7 +124,7 @@ def _rounds(plan: Plan, graph: BenchGraph, dim: int, folder: Path) -> tuple[dict
 def _entry(size: str, graph: BenchGraph, dim: int, plan: Plan) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": f"{graph.name}/d{dim}/file-to-file", "size": size, "mode": "alternating processes", "tolerance": 1e-4,
-        "params": {"graph": graph.name, "dim": dim, "weights": list(WEIGHTS), "beta": BETA, **graph.facts()},
+        "params": {"graph": graph.name, "dim": dim, "weights": list(WEIGHTS), "beta": BETA}, "graph": graph.facts(),
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="graphrep-bench-") as name:
         folder = Path(name)

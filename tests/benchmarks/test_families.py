@@ -1,0 +1,122 @@
+"""Each family runs from end to end on its tiny inputs and writes a file without errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.machine import read_json
+from benchmarks.registry import OURS
+from benchmarks.run import main
+
+ROOT = Path(__file__).parents[2]
+SMALLER = {"segment": "torch-scatter_reduce", "sddmm": "gather", "edge_softmax": "pyg-softmax"}
+
+
+@pytest.fixture(autouse=True)
+def _restored(tmp_path: Path) -> Iterator[None]:
+    """The runner sets thread counts and the environment; both are put back."""
+    environment, threads = dict(os.environ), torch.get_num_threads()
+    os.environ["GRAPHREP_BENCH_CACHE"] = str(tmp_path / "cache")
+    yield
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(threads)
+
+
+def run(tmp_path: Path, family: str, *options: str) -> dict[str, dict[str, Any]]:
+    """Cases of the result file by name."""
+    fixed = ["--sizes", "tiny", "--repeats", "1", "--seconds", "0.01", "--threads", "1", "--out", str(tmp_path)]
+    assert main([family, *fixed, *options]) == 0
+    result = read_json(tmp_path / f"{family}.json")
+    assert result["threads"] == 1
+    assert result["begin"]["commit"]
+    return {case["name"]: case for case in result["cases"]}
+
+
+def statuses(case: dict[str, Any]) -> dict[str, str]:
+    return {name: record["status"] for name, record in case["methods"].items()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_spmm(tmp_path: Path) -> None:
+    cases = run(tmp_path, "spmm", "--filter", "tiny/d16")
+    assert len(cases) == 12
+    for case in cases.values():
+        found = statuses(case)
+        assert found[OURS] == "ok"
+        assert found["torch-csr"] == "ok"
+        assert "disagrees" not in found.values(), case
+        assert "failed" not in found.values(), case
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("family", "rival"), SMALLER.items())
+def test_smaller_families(tmp_path: Path, family: str, rival: str) -> None:
+    cases = run(tmp_path, family)
+    assert cases
+    for case in cases.values():
+        found = statuses(case)
+        assert found[OURS] == "ok"
+        assert found[rival] == "ok"
+        assert "disagrees" not in found.values(), case
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_fastrp_in_one_process(tmp_path: Path) -> None:
+    case = run(tmp_path, "fastrp", "--filter", "d16/q4")["tiny-powerlaw/d16/q4"]
+    assert case["status"] == "ok"
+    for name in (OURS, f"{OURS}-official", "official", "scipy-dense"):
+        assert case["methods"][name]["status"] == "ok", case
+        assert case["methods"][name]["error"] <= case["tolerance"]
+    assert case["methods"]["official"]["ratio_to_official_settings"] > 0
+
+
+@pytest.mark.slow
+def test_fastrp_in_processes_of_its_own(tmp_path: Path) -> None:
+    case = run(tmp_path, "fastrp", "--filter", "processes")["tiny-powerlaw/d32/q4-processes"]
+    assert case["mode"] == "alternating processes"
+    for name in (OURS, f"{OURS}-official", "official", "scipy-dense"):
+        assert case["methods"][name]["status"] == "ok", case
+    assert case["methods"][OURS]["peak_over_output"] >= 0
+
+
+@pytest.mark.slow
+def test_fastrp_from_file_to_file(tmp_path: Path) -> None:
+    case = run(tmp_path, "fastrp", "--filter", "file-to-file")["powerlaw-400/d16/file-to-file"]
+    assert case["methods"][OURS]["status"] == "ok", case
+    assert case["methods"][OURS]["error"] <= 1e-4
+    assert case["methods"][OURS]["process_peak_bytes"] > 1 << 20
+
+
+@pytest.mark.slow
+def test_memory_is_measured_in_its_own_process(tmp_path: Path) -> None:
+    cases = run(tmp_path, "sddmm", "--filter", "tiny/H1xD64/fwd", "--memory", "--rivals", "gather")
+    records = [r for r in cases["tiny/H1xD64/fwd"]["methods"].values() if r["status"] == "ok"]
+    assert len(records) == 2
+    for record in records:
+        assert record["peak_bytes"] >= 0
+        assert record["result_bytes"] == 4_000 * 4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quality(tmp_path: Path) -> None:
+    cases = run(tmp_path, "quality")
+    plain = cases["fastrp d=8"]
+    assert plain["status"] == "ok"
+    assert list(plain["scores"]) == ["10%", "50%", "90%"]
+    assert 0 < plain["scores"]["50%"]["micro_f1"] < 100
+
+
+def test_unknown_sizes_are_refused() -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "spmm", "--sizes", "huge"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "huge" in done.stderr
