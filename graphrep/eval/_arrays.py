@@ -23,9 +23,10 @@ def as_numpy(value: Any, name: str) -> Array:
         raise DTypeError(f"{name} is None.", hint=f"pass {name} as a tensor or an array")
     if hasattr(value, "detach"):
         value = value.detach().cpu()
+        if str(value.layout) != "torch.strided":
+            value = value.to_dense()
         if value.is_floating_point() and value.element_size() < 4:  # numpy knows no bfloat16
             value = value.float()
-        value = value.to_dense() if value.layout.__str__() != "torch.strided" else value
         return np.asarray(value.numpy())
     if hasattr(value, "toarray"):
         return np.asarray(value.toarray())

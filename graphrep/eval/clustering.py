@@ -156,7 +156,7 @@ def _entropy(counts: Ints) -> float:
 
 
 def kmeans(
-    z: Any, k: int, *, n_init: int = 10, seed: int = 0, normalize: bool = False, backend: str = "auto"
+    z: Any, k: int, n_init: int = 10, seed: int = 0, backend: str = "auto", *, normalize: bool = False
 ) -> NDArray[np.int64]:
     """Assignments (N,) of scikit-learn's k-means with k-means++ starts, the best of `n_init` by inertia.
 
@@ -165,8 +165,8 @@ def kmeans(
         k: clusters; the published protocols take the number of classes.
         n_init: restarts; 10 (some papers 20).
         seed: of the starts.
-        normalize: scale the rows to unit norm first; belongs in the protocol's name.
         backend: "auto" or "sklearn", the same.
+        normalize: scale the rows to unit norm first; belongs in the protocol's name.
 
     Raises:
         GraphrepError: k is not between 1 and N.

@@ -209,7 +209,7 @@ def blobs(per: int = 20) -> tuple[np.ndarray, np.ndarray]:
 def test_kmeans_finds_blobs() -> None:
     z, y = blobs()
     assert cluster_scores(y, kmeans(torch.from_numpy(z).float(), 3)).acc == 1
-    assert np.array_equal(kmeans(z, 3, seed=4), kmeans(z, 3, seed=4))
+    assert np.array_equal(kmeans(z, 3, 2, 4), kmeans(z, 3, n_init=2, seed=4, backend="sklearn"))
 
 
 def test_kmeans_on_unit_rows_ignores_length() -> None:

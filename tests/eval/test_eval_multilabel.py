@@ -91,6 +91,7 @@ def test_nothing_true_and_nothing_predicted() -> None:
 def test_sparse_labels_and_unmodified_inputs() -> None:
     scores, y = np.array([[0.1, 0.9]]), sp.csr_matrix([[0, 1]])
     assert multilabel_scores(scores, y).micro_f1 == 1
+    assert multilabel_scores(scores, torch.tensor([[0, 1]]).to_sparse()).micro_f1 == 1
     assert scores.tolist() == [[0.1, 0.9]]
 
 

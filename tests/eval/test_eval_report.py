@@ -43,7 +43,7 @@ def test_interval_against_scipy(runs) -> None:
     assert found.std_population <= found.std
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(RUNS)
 def test_swapping_flips_the_difference_and_keeps_p(runs) -> None:
     first, second = np.array(runs), np.array(runs)[::-1] + np.linspace(0, 1, len(runs))
