@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from graphrep.data._parts import sparse_features
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError, UnknownNameError
 from graphrep.kernels import CSR
@@ -110,7 +111,7 @@ def _graph_from(tensors: dict[str, Tensor], model: FastRP) -> Any:
     if "graph.x.indptr" in tensors:
         size = tuple(tensors["graph.x.shape"].tolist())
         parts = (tensors["graph.x.indptr"], tensors["graph.x.indices"], tensors["graph.x.data"])
-        x = torch.sparse_csr_tensor(*parts, size=size)
+        x = sparse_features(*parts, size)
     return Graph(
         tensors["graph.edge_index"],
         tensors.get("graph.edge_weight"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from graphrep.data._parts import sparse_features
 from graphrep.kernels import CSR
 from graphrep.kernels.projection import fused_power
 from graphrep.methods._fastrp_input import Problem
@@ -114,8 +115,7 @@ def _part(problem: Problem, nodes: Tensor) -> Problem:
 def _sparse_rows(x: Tensor, nodes: Tensor) -> Tensor:
     part = select_rows(CSR(x.crow_indices(), x.col_indices(), x.values(), num_cols=x.shape[1]), nodes)
     assert part.value is not None
-    size = (nodes.numel(), x.shape[1])
-    return torch.sparse_csr_tensor(part.rowptr.long(), part.col.long(), part.value, size=size)
+    return sparse_features(part.rowptr, part.col, part.value, (nodes.numel(), x.shape[1]))
 
 
 def _relabelled(matrix: CSR, ball: Ball, num_nodes: int) -> CSR:

@@ -6,6 +6,7 @@ doi 10.1145/3357384.3357879; with the extensions of Neo4j Graph Data Science (fe
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -334,8 +335,9 @@ class FastRP(Estimator):
         """(F, p) matrix that projects the features."""
         settings = resolve(self.get_params())
         x = self._fitted_problem(settings).x
-        constant = (1 / (self._density * settings.dim)) ** 0.5
-        return feature_signs(settings, 0 if x is None else x.shape[1], self._density).to(settings.work) * constant
+        constant = math.sqrt(1 / (self._density * settings.dim))
+        signs = feature_signs(settings, 0 if x is None else x.shape[1], self._density)
+        return signs.to(settings.work) * constant
 
     @property
     def module_(self) -> FastRPModule:

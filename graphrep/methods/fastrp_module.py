@@ -1,6 +1,6 @@
 """FastRP as a differentiable nn.Module, for use inside a PyTorch model.
 
-The equations and defaults of :class:`graphrep.methods.FastRP` (Chen et al., CIKM 2019), through `graphrep.kernels.spmm`.
+Equations and defaults of :class:`graphrep.methods.FastRP` (Chen et al., CIKM 2019), on `graphrep.kernels.spmm`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class FastRPModule(nn.Module):
             powers.append(self._unit(u) if s.normalize else u)
         if s.concat:
             return torch.cat(powers, dim=1)
-        total = torch.einsum("q,qnd->nd", self.weights.to(u.dtype), torch.stack(powers))
+        total: Tensor = torch.einsum("q,qnd->nd", self.weights.to(u.dtype), torch.stack(powers))
         if s.self_weight:
             total = total + s.self_weight * (self._unit(start) if s.normalize else start)
         return _standardized(total) if s.standardize else total
@@ -112,7 +112,8 @@ class FastRPModule(nn.Module):
             return csr.degree().to(self.settings.work)
         value = csr.value.abs() if self.settings.abs_degree else csr.value
         ones = torch.ones(csr.num_cols, 1, dtype=value.dtype, device=value.device)
-        return spmm(csr.with_value(value), ones)[:, 0]
+        total: Tensor = spmm(csr.with_value(value), ones)
+        return total[:, 0]
 
     def _start(self, num_nodes: int, x: Tensor | None, node_id: Any, init: Tensor | None, scale: Tensor) -> Tensor:
         s = self.settings
