@@ -15,6 +15,7 @@ _NAMES = {
     "FastRP": "graphrep.methods.fastrp",
     "Graph": "graphrep.data.graph",
     "GraphrepError": "graphrep.errors",
+    "RandomizedSpectral": "graphrep.methods.spectral",
     "from_dgl": "graphrep.interop.dgl",
     "from_networkx": "graphrep.interop.networkx",
     "from_pyg": "graphrep.interop.pyg",

@@ -67,4 +67,36 @@ METHODS: dict[str, Entry] = {
   doi       = {10.1145/3357384.3357879}
 }""",
     ),
+    "spectral": Entry(
+        target="graphrep.methods.spectral:RandomizedSpectral",
+        task="embed",
+        summary="leading eigenvectors by randomised block Krylov iteration; slower than fastrp, better at equal size",
+        bibtex="""@article{halko2011finding,
+  title   = {Finding Structure with Randomness: Probabilistic Algorithms for Constructing Approximate Matrix
+             Decompositions},
+  author  = {Halko, Nathan and Martinsson, Per-Gunnar and Tropp, Joel A.},
+  journal = {SIAM Review},
+  volume  = {53},
+  number  = {2},
+  pages   = {217--288},
+  year    = {2011},
+  doi     = {10.1137/090771806}
+}
+
+@inproceedings{musco2015randomized,
+  title     = {Randomized Block Krylov Methods for Stronger and Faster Approximate Singular Value Decomposition},
+  author    = {Musco, Cameron and Musco, Christopher},
+  booktitle = {Advances in Neural Information Processing Systems 28},
+  pages     = {1396--1404},
+  year      = {2015}
+}
+
+@inproceedings{qin2013regularized,
+  title     = {Regularized Spectral Clustering under the Degree-Corrected Stochastic Blockmodel},
+  author    = {Qin, Tai and Rohe, Karl},
+  booktitle = {Advances in Neural Information Processing Systems 26},
+  pages     = {3120--3128},
+  year      = {2013}
+}""",
+    ),
 }
