@@ -63,7 +63,7 @@ class ProbeResult(Result):
         >>> row = ProbeRow.of(0.1, [0.5, 0.7], [0.4, 0.4], [1.0, 1.0], num_train=10, num_test=90)
         >>> result = ProbeResult.of("grace", "torch", [row], seeds=[0, 1], multilabel=None, num_classes=3)
         >>> print(result)
-        protocol grace: 3 classes, 10 train / 90 test nodes, 2 data splits, solver torch
+        protocol grace: 3 classes, 10 train / 90 test nodes, 2 data splits (+- population std), solver torch
           labelled   micro-F1 %       macro-F1 %       C
               10 %   60.00 +- 10.00   40.00 +- 0.00    1
     """
@@ -120,7 +120,7 @@ class ProbeResult(Result):
     def __str__(self) -> str:
         top = self.rows[0]
         repeats = len(top.micro_f1_runs)
-        splits = "1 data split (single run)" if repeats == 1 else f"{repeats} data splits"
+        splits = "1 data split (single run)" if repeats == 1 else f"{repeats} data splits (+- population std)"
         rule = f", multi-label rule {self.multilabel}" if self.multilabel else ""
         sizes = f"{top.num_train} train / {top.num_test} test nodes"
         head = f"protocol {self.protocol}: {self.num_classes} classes, {sizes}, {splits}, solver {self.backend}{rule}"
