@@ -270,7 +270,7 @@ def _read_parquet(path: Path) -> Embeddings:
     pa = _arrow()
     table = pa.parquet.read_table(path)
     column = table["vector"].combine_chunks()
-    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
     ids = table["id"].to_numpy()
     settings = json.loads((table.schema.metadata or {}).get(b"graphrep", b"{}"))
     return Embeddings(ids.astype(str) if ids.dtype == object else ids, vectors.astype(np.float32), settings)
