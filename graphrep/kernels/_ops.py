@@ -10,6 +10,7 @@ from torch import Tensor
 
 from graphrep.kernels import _numba
 from graphrep.kernels._numba import int_bits
+from graphrep.kernels._rows import CHUNKS, chunk_bounds
 from graphrep.kernels.csr import CSR
 
 Transpose: TypeAlias = "tuple[Tensor | None, Tensor | None, Tensor | None]"
@@ -17,6 +18,7 @@ Transpose: TypeAlias = "tuple[Tensor | None, Tensor | None, Tensor | None]"
 __all__ = [
     "Transpose",
     "accumulator",
+    "bounds_of",
     "counts",
     "flat_array",
     "flat_bits",
@@ -29,6 +31,7 @@ __all__ = [
 
 CACHE_LINE = 64
 PREFETCH_BYTES = 256  # rows below this size are fetched faster without hints
+
 
 def needs_grad(*tensors: Tensor | None) -> bool:
     """Whether autograd will ask for a gradient with respect to any of these."""
@@ -66,6 +69,12 @@ def flat_array(tensor: Tensor | None, dtype: torch.dtype) -> np.ndarray[Any, Any
         return _EMPTY[dtype]
     array: np.ndarray[Any, Any] = tensor.detach().to(dtype).reshape(-1).contiguous().numpy()
     return array
+
+
+def bounds_of(rowptr: Tensor) -> np.ndarray[Any, Any]:
+    """First row of each chunk of rows that one thread takes at a time, then the number of rows."""
+    bounds: np.ndarray[Any, Any] = chunk_bounds(rowptr.numpy(), np.empty(CHUNKS + 1, np.int64))
+    return bounds
 
 
 def line_of(x: Tensor) -> int:

@@ -6,29 +6,39 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
 
-__all__ = ["AHEAD", "CHUNKS", "PIECE", "chunk_start", "helper", "inline"]
+__all__ = ["AHEAD", "CHUNKS", "PIECE", "chunk_bounds", "helper", "inline", "scratch"]
 
 CHUNKS = 64  # row ranges of about equal work; more than threads, so that uneven ones even out
 PIECE = 512  # edges summed one after another; longer rows are summed pairwise over such pieces
 AHEAD = 12  # edges between a prefetch and its use
 
-# A helper that its caller absorbs: never cached or called on its own.
-inline = numba.njit(nogil=True, error_model="numpy", forceinline=True)
-helper = numba.njit(nogil=True, error_model="numpy")  # the same, as a call
+# What a kernel calls is compiled into it and never called from Python, so it needs no wrappers and no cache.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+helper = numba.njit(**_OPTIONS)
+inline = numba.njit(forceinline=True, **_OPTIONS)
 
 
-@inline  # type: ignore[untyped-decorator]
-def chunk_start(rowptr: Any, chunk: int, chunks: int) -> int:
-    """First row of a chunk, so that each holds about the same number of rows plus edges."""
-    num_rows = rowptr.size - 1
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def chunk_bounds(rowptr: Any, bounds: Any) -> Any:
+    """Fills `bounds` with the first row of each chunk, so that each has about the same number of rows plus edges."""
+    num_rows, chunks = rowptr.size - 1, bounds.size - 1
     origin = np.int64(rowptr[0])
-    wanted = (np.int64(rowptr[num_rows]) - origin + num_rows) * chunk // chunks
-    low, high = 0, num_rows
-    while low < high:
-        middle = (low + high) >> 1
-        if np.int64(rowptr[middle]) - origin + middle < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    total = np.int64(rowptr[num_rows]) - origin + num_rows
+    for chunk in range(chunks + 1):
+        low, high = 0, num_rows
+        while low < high:
+            middle = (low + high) >> 1
+            if np.int64(rowptr[middle]) - origin + middle < total * chunk // chunks:
+                low = middle + 1
+            else:
+                high = middle
+        bounds[chunk] = low
+    return bounds
+
+
+def scratch(nnz: int, stride: int, dtype: torch.dtype) -> np.ndarray[Any, Any]:
+    """Room for the partial sums of one long row per chunk: a stack as deep as the pairwise tree is high."""
+    levels = (nnz // PIECE).bit_length() + 2 if nnz > PIECE else 0
+    return torch.empty(CHUNKS * levels * stride, dtype=dtype).numpy()

@@ -21,6 +21,7 @@ __all__ = [
     "address",
     "at",
     "prefetch",
+    "put",
     "vabove",
     "vadd",
     "vdiv",
@@ -108,6 +109,17 @@ def at(typingctx: Any, pointer: Any, offset: Any) -> Any:
         return builder.load(builder.gep(args[0], [args[1]]))
 
     return pointer.dtype(pointer, nb_types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def put(typingctx: Any, pointer: Any, offset: Any, number: Any) -> Any:
+    """Writes `number` at `offset` behind a pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return nb_types.void(pointer, nb_types.int64, pointer.dtype), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -13,10 +13,21 @@ from torch import Tensor
 
 from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
-from graphrep.kernels._numba import prefetch_row, twin
-from graphrep.kernels._ops import accumulator, flat_bits, line_of, rounded
-from graphrep.kernels._rows import AHEAD, CHUNKS, chunk_start, inline
-from graphrep.kernels._simd import vequal, vfma, vload, vload_int, vpick, vsum, vzero, vzero_like
+from graphrep.kernels._numba import twin
+from graphrep.kernels._ops import accumulator, bounds_of, flat_bits, line_of, rounded
+from graphrep.kernels._rows import AHEAD, helper, inline
+from graphrep.kernels._simd import (
+    address,
+    prefetch,
+    vequal,
+    vfma,
+    vload,
+    vload_int,
+    vpick,
+    vsum,
+    vzero,
+    vzero_like,
+)
 
 __all__ = ["sddmm", "sddmm_winners"]
 
@@ -56,6 +67,7 @@ def _run(rowptr: Tensor, col: Tensor, q: Tensor, k: Tensor, arg: Tensor | None, 
     out = _numba.empty_output((col.numel(), heads) if heads else (col.numel(),), accumulator(q.dtype))
     if out.numel():
         _dots(
+            bounds_of(rowptr),
             rowptr.numpy(),
             col.numpy(),
             flat_bits(q),
@@ -69,44 +81,44 @@ def _run(rowptr: Tensor, col: Tensor, q: Tensor, k: Tensor, arg: Tensor | None, 
 
 
 @twin()
-def _dots(rowptr: Any, col: Any, q: Any, k: Any, arg: Any, out: Any, line: int) -> None:
-    num_rows, last = rowptr.size - 1, col.size - 1
-    stride, heads = q.size // num_rows, out.size // col.size
+def _dots(bounds: Any, rowptr: Any, col: Any, q: Any, k: Any, arg: Any, out: Any, line: int) -> None:
+    last, stride, heads = col.size - 1, q.size // (rowptr.size - 1), out.size // col.size
     width = stride // heads
-    for chunk in prange(CHUNKS):
-        for i in range(chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)):
-            base = i * stride
+    a = (address(q), address(k))
+    for chunk in prange(bounds.size - 1):
+        for i in range(bounds[chunk], bounds[chunk + 1]):
             for e in range(np.int64(rowptr[i]), np.int64(rowptr[i + 1])):
                 if line > 0:
                     ahead = np.int64(col[min(e + AHEAD, last)]) * stride
-                    for offset in range(0, stride, line):
-                        prefetch_row(k, ahead + offset)
-                origin = np.int64(col[e]) * stride
+                    for offset in range(ahead, ahead + stride, line):
+                        prefetch(a[1], offset)
+                left, right = i * stride, np.int64(col[e]) * stride
                 for head in range(heads):
-                    out[e * heads + head] = _dot(q, k, arg, base + head * width, origin + head * width, width, e)
+                    out[e * heads + head] = _dot(a, address(arg), left, right, width, e)
+                    left, right = left + width, right + width
 
 
-@inline  # type: ignore[untyped-decorator]
-def _dot(q: Any, k: Any, arg: Any, left: int, right: int, width: int, e: int) -> Any:
+@helper  # type: ignore[untyped-decorator]
+def _dot(a: Any, arg: Any, left: int, right: int, width: int, e: int) -> Any:
     j = 0
-    wide, narrow, single = vzero(q, 32), vzero(q, 4), vzero(q, 1)
+    wide, narrow, single = vzero(a[0], 32), vzero(a[0], 4), vzero(a[0], 1)
     while j + 32 <= width:
-        wide = _multiply(wide, q, k, arg, left + j, right + j, e)
+        wide = _multiply(wide, a, arg, left + j, right + j, e)
         j += 32
     while j + 4 <= width:
-        narrow = _multiply(narrow, q, k, arg, left + j, right + j, e)
+        narrow = _multiply(narrow, a, arg, left + j, right + j, e)
         j += 4
     while j < width:
-        single = _multiply(single, q, k, arg, left + j, right + j, e)
+        single = _multiply(single, a, arg, left + j, right + j, e)
         j += 1
     return vsum(wide) + (vsum(narrow) + vsum(single))
 
 
 @inline  # type: ignore[untyped-decorator]
-def _multiply(acc: Any, q: Any, k: Any, arg: Any, left: int, right: int, e: int) -> Any:
-    factor = vload(k, right, acc)
-    if arg is not None:
-        mine = vequal(vload_int(arg, left, acc), e)
-        factor = vpick(mine, factor, vzero_like(acc))
-        return vfma(acc, vpick(mine, vload(q, left, acc), vzero_like(acc)), factor)
-    return vfma(acc, vload(q, left, acc), factor)
+def _multiply(acc: Any, a: Any, arg: Any, left: int, right: int, e: int) -> Any:
+    """Adds the products of one block; with `arg`, of those numbers for which it names entry e."""
+    mine, other = vload(a[0], left, acc), vload(a[1], right, acc)
+    if arg is None:
+        return vfma(acc, mine, other)
+    won, none = vequal(vload_int(arg, left, acc), e), vzero_like(acc)
+    return vfma(acc, vpick(won, mine, none), vpick(won, other, none))

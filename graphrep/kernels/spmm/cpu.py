@@ -7,7 +7,8 @@ from torch import Tensor
 
 from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
-from graphrep.kernels._ops import accumulator, counts, flat_array, flat_bits, line_of, rounded
+from graphrep.kernels._ops import accumulator, bounds_of, counts, flat_array, flat_bits, line_of, rounded
+from graphrep.kernels._rows import scratch
 from graphrep.kernels.spmm.extreme_cpu import extreme_rows
 from graphrep.kernels.spmm.sum_cpu import sum_rows
 
@@ -60,7 +61,9 @@ def _sum(
     out = _numba.empty_output((rows, *x.shape[1:]), total)
     if out.numel():
         flat, weights = flat_bits(x), value is not None or scale is not None
+        stride = out.numel() // rows
         kernel_args = (
+            bounds_of(rowptr),
             rowptr.numpy(),
             col.numpy(),
             flat_array(value, total) if weights else None,
@@ -69,9 +72,10 @@ def _sum(
             None if arg is None else arg.reshape(-1).numpy(),
             flat,
             out.view(-1).numpy(),
+            scratch(col.numel(), stride, total),
         )
         heads = value.shape[1] if value is not None and value.dim() == 2 else 1
-        sum_rows(*kernel_args, heads, mean, line_of(x), work=col.numel() * (out.numel() // rows) + out.numel())
+        sum_rows(*kernel_args, heads, mean, line_of(x), work=col.numel() * stride + out.numel())
     return rounded(out, x.dtype)
 
 
@@ -94,6 +98,7 @@ def spmm_extreme(
     if out.numel():
         heads = value.shape[1] if value is not None and value.dim() == 2 else 1
         extreme_rows(
+            bounds_of(rowptr),
             rowptr.numpy(),
             col.numpy(),
             None if value is None and sign > 0 else flat_array(value, total),

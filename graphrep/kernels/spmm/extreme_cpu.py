@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from graphrep.kernels._numba import twin
-from graphrep.kernels._rows import AHEAD, CHUNKS, chunk_start, helper, inline
+from graphrep.kernels._rows import AHEAD, helper, inline
 from graphrep.kernels._simd import (
     address,
     at,
@@ -34,7 +34,7 @@ GROUP_NUMBERS = 4096  # numbers of a group of gathered rows: half of a small L1 
 
 @twin()
 def extreme_rows(
-    rowptr: Any, col: Any, value: Any, x: Any, out: Any, arg: Any, heads: int, sign: int, line: int
+    bounds: Any, rowptr: Any, col: Any, value: Any, x: Any, out: Any, arg: Any, heads: int, sign: int, line: int
 ) -> None:
     """Writes the largest (`sign` 1) or smallest (-1) ``w_e x[col[e]]`` of each row, and its e into `arg`.
 
@@ -47,20 +47,34 @@ def extreme_rows(
     else:
         n = (col.size - 1, stride, heads, sign, value.size > 0)
     group = max(8, GROUP_NUMBERS // stride)
-    for chunk in prange(CHUNKS):
-        for i in range(chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)):
+    for chunk in prange(bounds.size - 1):
+        for i in range(bounds[chunk], bounds[chunk + 1]):
             begin, end, base = np.int64(rowptr[i]), np.int64(rowptr[i + 1]), i * stride
             if begin == end:
-                out[base : base + stride] = 0
-                if arg is not None:
-                    arg[base : base + stride] = -1
+                for j in range(base, base + stride):
+                    out[j] = 0
+                    if arg is not None:
+                        arg[j] = -1
             for start in range(begin, end, group):
                 stop = min(start + group, end)
-                _group(a, address(value), address(arg), n, base, start > begin, start, stop, sign if stop == end else 1, line)
+                _group(
+                    a,
+                    address(value),
+                    address(arg),
+                    n,
+                    base,
+                    start > begin,
+                    start,
+                    stop,
+                    sign if stop == end else 1,
+                    line,
+                )
 
 
 @helper  # type: ignore[untyped-decorator]
-def _group(a: Any, value: Any, arg: Any, n: Any, base: int, more: bool, start: int, stop: int, flip: int, line: int) -> None:
+def _group(
+    a: Any, value: Any, arg: Any, n: Any, base: int, more: bool, start: int, stop: int, flip: int, line: int
+) -> None:
     """Takes edges start..stop into account, block after block of columns; `flip` -1 turns the result back."""
     heads, x, ahead = n[2], a[1], line
     width = n[1] // heads
@@ -79,7 +93,19 @@ def _group(a: Any, value: Any, arg: Any, n: Any, base: int, more: bool, start: i
 
 @inline  # type: ignore[untyped-decorator]
 def _block(
-    best: Any, a: Any, value: Any, arg: Any, n: Any, place: int, j: int, head: int, more: bool, start: int, stop: int, flip: int, line: int
+    best: Any,
+    a: Any,
+    value: Any,
+    arg: Any,
+    n: Any,
+    place: int,
+    j: int,
+    head: int,
+    more: bool,
+    start: int,
+    stop: int,
+    flip: int,
+    line: int,
 ) -> None:
     col, x, out = a
     best = vload(out, place, best) if more else _message(best, a, value, n, j, head, start)

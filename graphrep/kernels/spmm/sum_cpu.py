@@ -16,11 +16,12 @@ import numpy as np
 from numba import prange
 
 from graphrep.kernels._numba import twin
-from graphrep.kernels._rows import AHEAD, CHUNKS, PIECE, chunk_start, helper, inline
+from graphrep.kernels._rows import AHEAD, PIECE, helper, inline
 from graphrep.kernels._simd import (
     address,
     at,
     prefetch,
+    put,
     vadd,
     vdiv,
     vequal,
@@ -40,65 +41,73 @@ GROUP_NUMBERS = 4096  # numbers of a group of gathered rows: half of a small L1 
 
 @twin()
 def sum_rows(
-    rowptr: Any, col: Any, value: Any, perm: Any, scale: Any, arg: Any, x: Any, out: Any, heads: int, mean: bool, line: int
+    bounds: Any,
+    rowptr: Any,
+    col: Any,
+    value: Any,
+    perm: Any,
+    scale: Any,
+    arg: Any,
+    x: Any,
+    out: Any,
+    stack: Any,
+    heads: int,
+    mean: bool,
+    line: int,
 ) -> None:
     """Writes ``out[i] = sum_e w_e x[col[e]]`` (over the number of edges if `mean`) for flat `x` and `out`.
 
+    `bounds`: first row of each chunk. `stack`: scratch space for long rows.
     `value` None: no weights. Else ``w_e = value[perm[e]] * scale[col[e]]``, where an empty array leaves its factor out.
     `arg` not None: x[j, c] counts only for the entry ``perm[e] == arg[j, c]`` (the way back from a maximum).
     `line`: numbers per cache line if rows are to be prefetched, else 0.
     """
     stride = out.size // (rowptr.size - 1)
+    depth = stack.size // (bounds.size - 1)
     a = (address(col), address(perm), address(scale), address(x))
     if value is None:
         n = (col.size - 1, stride, heads, False, False, False)
     else:
         n = (col.size - 1, stride, heads, value.size > 0, perm.size > 0, scale.size > 0)
-    for chunk in prange(CHUNKS):
-        stack = np.empty(0, out.dtype)
-        for i in range(chunk_start(rowptr, chunk, CHUNKS), chunk_start(rowptr, chunk + 1, CHUNKS)):
+    for chunk in prange(bounds.size - 1):
+        for i in range(bounds[chunk], bounds[chunk + 1]):
             begin, end = np.int64(rowptr[i]), np.int64(rowptr[i + 1])
             count = end - begin if mean else 1
-            if begin == end:
-                out[i * stride : (i + 1) * stride] = 0
-            elif end - begin <= PIECE:
+            if end - begin <= PIECE:
                 _piece(a, address(value), address(arg), n, address(out), i * stride, begin, end, count, line)
             else:
-                if stack.size == 0:
-                    stack = np.empty(40 * stride, out.dtype)
-                _long_row(a, address(value), address(arg), n, stack, begin, end, line)
+                room = chunk * depth
+                _long_row(a, address(value), address(arg), n, address(stack), room, begin, end, line)
                 for j in range(stride):
-                    out[i * stride + j] = stack[j] / count
+                    out[i * stride + j] = stack[room + j] / count
 
 
 @helper  # type: ignore[untyped-decorator]
-def _long_row(a: Any, value: Any, arg: Any, n: Any, stack: Any, begin: int, end: int, line: int) -> None:
+def _long_row(a: Any, value: Any, arg: Any, n: Any, stack: Any, room: int, begin: int, end: int, line: int) -> None:
     """Pairwise over pieces: a stack of partial sums in which equal sizes merge, as in a binary counter."""
     stride, top, pieces = n[1], 0, 0
     for start in range(begin, end, PIECE):
-        _piece(a, value, arg, n, address(stack), top * stride, start, min(start + PIECE, end), 1, line)
+        stop = min(start + PIECE, end)
+        _piece(a, value, arg, n, stack, room + top * stride, start, stop, 1, line)
         top, pieces = top + 1, pieces + 1
         merges = pieces
-        while merges & 1 == 0:
+        while top > 1 and (merges & 1 == 0 or stop == end):
             top -= 1
-            _merge(stack, top, stride)
+            upper = room + top * stride
+            for j in range(upper, upper + stride):
+                put(stack, j - stride, at(stack, j - stride) + at(stack, j))
             merges >>= 1
-    while top > 1:
-        top -= 1
-        _merge(stack, top, stride)
 
 
 @helper  # type: ignore[untyped-decorator]
-def _merge(stack: Any, top: int, stride: int) -> None:
-    below = (top - 1) * stride
-    for j in range(stride):
-        stack[below + j] += stack[below + stride + j]
-
-
-@helper  # type: ignore[untyped-decorator]
-def _piece(a: Any, value: Any, arg: Any, n: Any, out: Any, base: int, begin: int, end: int, count: int, line: int) -> None:
+def _piece(
+    a: Any, value: Any, arg: Any, n: Any, out: Any, base: int, begin: int, end: int, count: int, line: int
+) -> None:
     """Sums edges begin..end into ``out[base:]``: for each group of edges, block after block of columns."""
     stride, heads, x = n[1], n[2], a[3]
+    if begin == end:
+        for k in range(base, base + stride):
+            put(out, k, 0)
     group = PIECE if stride <= 64 else max(8, GROUP_NUMBERS // stride)
     width = stride // heads
     for start in range(begin, end, group):
@@ -110,10 +119,7 @@ def _piece(a: Any, value: Any, arg: Any, n: Any, out: Any, base: int, begin: int
             while j + 64 <= edge:
                 _wide(vzero(x, 64), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor, ahead)
                 j, ahead = j + 64, 0
-            if j + 32 <= edge:
-                _wide(vzero(x, 32), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor, ahead)
-                j, ahead = j + 32, 0
-            if j + 16 <= edge:
+            while j + 16 <= edge:
                 _narrow(vzero(x, 16), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor)
                 j += 16
             while j + 4 <= edge:
@@ -126,10 +132,22 @@ def _piece(a: Any, value: Any, arg: Any, n: Any, out: Any, base: int, begin: int
 
 @inline  # type: ignore[untyped-decorator]
 def _wide(
-    acc: Any, a: Any, value: Any, arg: Any, n: Any, out: Any, place: int, j: int, head: int, more: bool, start: int, stop: int, count: int,
+    acc: Any,
+    a: Any,
+    value: Any,
+    arg: Any,
+    n: Any,
+    out: Any,
+    place: int,
+    j: int,
+    head: int,
+    more: bool,
+    start: int,
+    stop: int,
+    count: int,
     line: int,
 ) -> None:
-    """A block of at least 32 columns, which fills the pipeline by itself; prefetches whole rows where `line` is set."""
+    """A block of 64 columns, which fills the pipeline by itself; prefetches whole rows where `line` is set."""
     if more:
         acc = vload(out, place, acc)
     if line > 0:
@@ -150,7 +168,19 @@ def _wide(
 
 @inline  # type: ignore[untyped-decorator]
 def _narrow(
-    acc: Any, a: Any, value: Any, arg: Any, n: Any, out: Any, place: int, j: int, head: int, more: bool, start: int, stop: int, count: int
+    acc: Any,
+    a: Any,
+    value: Any,
+    arg: Any,
+    n: Any,
+    out: Any,
+    place: int,
+    j: int,
+    head: int,
+    more: bool,
+    start: int,
+    stop: int,
+    count: int,
 ) -> None:
     """A narrow block: four independent sums, so that an addition need not wait for the one before it."""
     acc1 = acc2 = acc3 = acc
