@@ -15,6 +15,7 @@ from benchmarks.registry import OURS, Case, Method, Skip, unavailable
 __all__ = ["Plan", "check_only", "graph_facts", "measure_case", "rotation", "summarise"]
 
 SLOW = 20.0  # a rival this many times slower than ours gets one timed round
+LONG = 0.7  # seconds above which a method is not called a second time before the rounds
 _FAILURES = (RuntimeError, NotImplementedError, TypeError, ValueError, MemoryError, ImportError, AttributeError)
 SETTLE = 0.01  # seconds in which the previous method's threads stop spinning before the next method starts
 SHORT = 2e-3  # calls shorter than this are repeated within a sample
@@ -33,8 +34,8 @@ class Plan:
     """
 
     repeats: int = 5
-    seconds: float = 3.0
-    call_seconds: float = 4.0
+    seconds: float = 2.0
+    call_seconds: float = 2.5
     clock: str = "wall"
     only: frozenset[str] | None = None
 
@@ -50,6 +51,7 @@ class _Runner:
     number: int = 1
     rounds: int = 0
     note: str = ""
+    limited: str = ""
 
 
 def _reason(error: BaseException) -> str:
@@ -92,12 +94,15 @@ def _sample(runner: _Runner, plan: Plan) -> float:
 
 
 def _start(method: Method, inputs: Any, plan: Plan) -> tuple[_Runner, Any]:
-    """Prepares a method and warms it up (compilation, caches); the second call gives the cost estimate."""
+    """Prepares a method and warms it up (compilation, caches); the second call gives the cost estimate.
+
+    A first call of more than `LONG` seconds stands for itself: nothing that warms up takes so long a share of it.
+    """
     runner = _Runner(method.prepare(inputs), note=method.note)
     start = plan.now()
     result = runner.call()
     runner.first = plan.now() - start
-    if runner.first < 1.0:
+    if runner.first < LONG:
         start = plan.now()
         result = runner.call()
         runner.first = plan.now() - start
@@ -153,9 +158,13 @@ def _schedule(runners: dict[str, _Runner], plan: Plan) -> int:
 
 
 def _interleave(runners: dict[str, _Runner], plan: Plan) -> dict[str, list[float]]:
-    """times[name][round]; a slow rival takes part in the first rounds only."""
+    """times[name][round]; a slow rival takes part in the first round only, or its long first call stands for it."""
     rounds = _schedule(runners, plan)
     times: dict[str, list[float]] = {name: [] for name in runners}
+    for name, runner in runners.items():
+        if runner.rounds == 1 < rounds and runner.first >= LONG:
+            times[name].append(runner.first)
+            runner.rounds, runner.limited = 0, "its first call, outside the rounds: too slow for more"
     for number in range(rounds):
         for name in rotation(list(runners), number):
             if number < runners[name].rounds:
@@ -203,7 +212,7 @@ def _record(runner: _Runner, times: list[float], ours: list[float], rounds: int)
     if runner.note:
         record["note"] = runner.note
     if runner.rounds < rounds:
-        record["limited"] = f"{runner.rounds} of {rounds} rounds: too slow for more"
+        record["limited"] = runner.limited or f"{runner.rounds} of {rounds} rounds: too slow for more"
     return record
 
 

@@ -58,12 +58,13 @@ class GraphForms:
         """Ours, with its transpose cached."""
         return self._csr.with_value(self.weight if weighted else None)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as the forms
-    def torch_csr(self, weighted: bool) -> Tensor:
-        """int32 indices: MKL takes them as they are."""
+    @functools.lru_cache(maxsize=4)  # noqa: B019 - lives as long as the forms
+    def torch_csr(self, weighted: bool, *, wide: bool = False) -> Tensor:
+        """int32 indices, which MKL takes as they are; int64 if `wide`."""
         values = self.weight if weighted else torch.ones(self.nnz)
+        rowptr, col = (self.rowptr_long, self.col_long) if wide else (self.rowptr, self.col)
         size = (self.num_nodes, self.num_nodes)
-        return torch.sparse_csr_tensor(self.rowptr, self.col, values, size=size, check_invariants=False)
+        return torch.sparse_csr_tensor(rowptr, col, values, size=size, check_invariants=False)
 
     @functools.cached_property
     def edge_index(self) -> Any:
@@ -79,6 +80,7 @@ class GraphForms:
         """DGL's graph with int32 ids; edges in CSR order."""
         import dgl
 
+        dgl.utils.set_num_threads(torch.get_num_threads())
         return dgl.graph((self.col_long, self.row_long), num_nodes=self.num_nodes).int()
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as the forms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,13 +20,12 @@ SMALLER = {"segment": "torch-scatter_reduce", "sddmm": "gather", "edge_softmax":
 
 
 @pytest.fixture(autouse=True)
-def _restored(tmp_path: Path) -> Iterator[None]:
-    """The runner sets thread counts and the environment; both are put back."""
-    environment, threads = dict(os.environ), torch.get_num_threads()
-    os.environ["GRAPHREP_BENCH_CACHE"] = str(tmp_path / "cache")
+def _contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cache of its own, and the old thread count afterwards (numba refuses to change it once it runs)."""
+    monkeypatch.setattr("benchmarks.run.set_threads_and_allocator", lambda *_, **__: None)
+    monkeypatch.setenv("GRAPHREP_BENCH_CACHE", str(tmp_path / "cache"))
+    threads = torch.get_num_threads()
     yield
-    os.environ.clear()
-    os.environ.update(environment)
     torch.set_num_threads(threads)
 
 
