@@ -73,8 +73,9 @@ class RunFolder:
 
     def drop_checkpoint(self) -> None:
         """Removes the state kept for ``--resume``; a finished run has no use for it."""
-        for leftover in self.path.glob("checkpoint*"):
-            leftover.unlink(missing_ok=True)
+        for pattern in ("checkpoint*", ".checkpoint*.tmp"):  # the latter: what a killed process was writing
+            for leftover in self.path.glob(pattern):
+                leftover.unlink(missing_ok=True)
 
     def log(self, text: str) -> None:
         """Appends one line to log.txt."""

@@ -1,0 +1,69 @@
+"""Every recipe file: known method and data set, parameters the constructor takes, protocol that exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import graphrep.recipes
+from graphrep.cli.judging import PROTOCOLS
+from graphrep.data.cards import card
+from graphrep.errors import FileFormatError, UnknownNameError
+from graphrep.recipes import check_params, recipe, recipe_names
+from graphrep.registry import METHODS
+
+NAMES = recipe_names()
+
+
+def test_there_are_recipes() -> None:
+    assert "fastrp/blogcatalog" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_is_whole(name: str) -> None:
+    found = recipe(name)
+    assert name == f"{found.method}/{found.dataset}"
+    assert found.paper
+    check_params(found.method, found.params, where=name)
+    METHODS[found.method].load()(**found.params)
+    assert card(found.dataset).nodes > 0
+    assert found.eval.get("protocol") in PROTOCOLS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_numbers_line_up(name: str) -> None:
+    published = recipe(name).published
+    for key in ("micro_f1", "macro_f1"):
+        assert len(published[key]) == len(published["ratios"])
+        assert all(0 < value < 100 for value in published[key])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[recipes]\n", 'unknown table: "recipes".*Did you mean "recipe"'),
+        ("[recipe]\nmethods = 'fastrp'\n", 'unknown key of .recipe.: "methods".*Did you mean "method"'),
+        ("[eval]\nratio = [0.1]\n", 'unknown key of .eval.: "ratio"'),
+        ("[recipe\n", "is not TOML"),
+    ],
+)
+def test_broken_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
+    (tmp_path / "fastrp").mkdir()
+    (tmp_path / "fastrp" / "karate.toml").write_text(text)
+    monkeypatch.setattr(graphrep.recipes, "files", lambda package: tmp_path)
+    with pytest.raises(FileFormatError, match=message):
+        recipe("fastrp/karate")
+
+
+def test_recipe_of_an_unknown_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fastrp").mkdir()
+    (tmp_path / "fastrp" / "karate.toml").write_text("[recipe]\nmethod = 'fastrap'\n")
+    monkeypatch.setattr(graphrep.recipes, "files", lambda package: tmp_path)
+    with pytest.raises(UnknownNameError, match=r'"fastrap"\. Did you mean "fastrp"'):
+        recipe("fastrp/karate")
+
+
+def test_unknown_parameter_names_the_closest() -> None:
+    with pytest.raises(UnknownNameError, match=r'"weight" \(here\).*Did you mean "weights"'):
+        check_params("fastrp", {"weight": 1}, where="here")
