@@ -24,6 +24,7 @@ _NAMES = {
     "load_embeddings": "graphrep.data.embeddings",
     "read": "graphrep.data.read",
     "save_embeddings": "graphrep.data.embeddings",
+    "tune_fastrp": "graphrep.tuning",
 }
 
 __all__ = ["__version__", *sorted(_MODULES), *sorted(_NAMES)]
