@@ -27,7 +27,8 @@ from graphrep.data._tokens import (
 
 __all__ = ["TextIds"]
 
-_EMPTY = -1
+_EMPTY = np.uint64(2**64 - 1)
+_TAG = np.uint64(0xFFFFFFFF00000000)  # a slot holds the upper half of the hash and the number of the string
 _QUOTE = 34
 
 
@@ -36,7 +37,7 @@ class TextIds:
 
     def __init__(self) -> None:
         self.count = 0
-        self.table = np.full(1 << 16, _EMPTY, dtype=np.int32)
+        self.table = np.full(1 << 16, _EMPTY)
         self.hashes = np.empty(1 << 15, dtype=np.uint64)
         self.offsets = np.zeros((1 << 15) + 1, dtype=np.int64)
         self.arena = np.empty(1 << 20, dtype=np.uint8)
@@ -60,7 +61,7 @@ class TextIds:
         if self.count + 2 > self.hashes.size:
             self.hashes = np.concatenate([self.hashes, np.empty_like(self.hashes)])
             self.offsets = np.concatenate([self.offsets, np.zeros(len(self.offsets) - 1, dtype=np.int64)])
-            self.table = np.full(2 * self.table.size, _EMPTY, dtype=np.int32)
+            self.table = np.full(2 * self.table.size, _EMPTY)
             _rehash(self.table, self.hashes, self.count)
         else:
             larger = np.empty(2 * self.arena.size + min(most, 1 << 30), dtype=np.uint8)
@@ -94,7 +95,7 @@ def _rehash(table: Any, hashes: Any, count: int) -> None:
         slot = hashes[i] & mask
         while table[slot] != _EMPTY:
             slot = (slot + np.uint64(1)) & mask
-        table[slot] = i
+        table[slot] = (hashes[i] & _TAG) | np.uint64(i)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -111,21 +112,22 @@ def _intern(text: Any, field: Any, table: Any, hashes: Any, offsets: Any, arena:
         h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
         i += 2 if field[2] == ESCAPED and c == _QUOTE else 1  # a doubled quote stands for one
     h = mix(h)
-    mask = np.uint64(table.size - 1)
+    mask, size = np.uint64(table.size - 1), end - begin
     slot = h & mask
     while table[slot] != _EMPTY:
-        other = table[slot]
-        if hashes[other] == h and offsets[other + 1] - offsets[other] == end - begin:
-            j, base = 0, offsets[other]
-            while j < end - begin and arena[base + j] == arena[begin + j]:
-                j += 1
-            if j == end - begin:
-                return other, count
+        if (table[slot] & _TAG) == (h & _TAG):
+            other = np.int64(table[slot] & ~_TAG)
+            base, j = offsets[other], 0
+            if offsets[other + 1] - base == size:
+                while j < size and arena[base + j] == arena[begin + j]:
+                    j += 1
+                if j == size:
+                    return other, count
         slot = (slot + np.uint64(1)) & mask
-    table[slot] = count
+    table[slot] = (h & _TAG) | np.uint64(count)
     hashes[count] = h
     offsets[count + 1] = end
-    return count, count + 1
+    return np.int64(count), count + 1
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

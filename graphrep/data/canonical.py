@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphrep.data._structure import components as count_components
+from graphrep.data._structure import count_loops, one_way
 from graphrep.errors import GraphrepError
 
 __all__ = ["Canonical", "canonical_edges"]
@@ -78,17 +80,17 @@ def canonical_edges(
     weighted = edge_weight is not None
     weight, dtype = _float64(edge_weight)
     pointer, code, weight, loops = _sort_pairs(source, destination, weight, num_nodes, directed, keep_self_loops)
-    low, total, forward, mirrored, one_way = _merge(pointer, code, weight, weighted)
+    low, total, forward, mirrored, single = _merge(pointer, code, weight, weighted)
     mirrored = bool(mirrored and not directed and low.size > 0)
-    components, isolated = _components(pointer, low)
+    components, isolated = count_components(pointer, low)
     kept_loops = int(loops) if keep_self_loops else 0
     if directed:
-        one_way = _one_way(pointer, low)
+        single = one_way(pointer, low)
         edges, out_weight = _directed_edges(pointer, low), total
     else:
         edges, out_weight = _both_directions(pointer, low, forward if mirrored else total)
     given = source.size - int(loops) + kept_loops
-    distinct = low.size if directed or not mirrored else 2 * low.size - _count_loops(pointer, low)
+    distinct = low.size if directed or not mirrored else 2 * low.size - count_loops(pointer, low)
     return Canonical(
         edge_index=torch.from_numpy(edges),
         edge_weight=torch.from_numpy(out_weight.astype(dtype)) if weighted else None,
@@ -96,7 +98,7 @@ def canonical_edges(
         merged=int(given - distinct),
         mirrored=mirrored,
         self_loops=int(loops),
-        one_way=int(one_way),
+        one_way=int(single),
         components=int(components),
         isolated=int(isolated),
     )
@@ -253,49 +255,3 @@ def _directed_edges(pointer: Any, low: Any) -> Any:
             edges[0, p] = low[p]
             edges[1, p] = high
     return edges
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _one_way(pointer: Any, low: Any) -> Any:
-    """Directed edges whose reverse is absent, by binary search in the sorted rows."""
-    count = 0
-    for high in range(pointer.size - 1):
-        for p in range(pointer[high], pointer[high + 1]):
-            row = low[pointer[low[p]] : pointer[low[p] + 1]]
-            at = np.searchsorted(row, high)
-            count += at == row.size or row[at] != high
-    return count
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count_loops(pointer: Any, low: Any) -> Any:
-    count = 0
-    for high in range(pointer.size - 1):
-        for p in range(pointer[high], pointer[high + 1]):
-            count += low[p] == high
-    return count
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _components(pointer: Any, low: Any) -> Any:
-    """Number of connected components and of nodes without another neighbour (union-find with path halving)."""
-    num_nodes = pointer.size - 1
-    parent = np.arange(num_nodes)
-    alone = np.ones(num_nodes, dtype=np.bool_)
-    components = num_nodes
-    for high in range(num_nodes):
-        for p in range(pointer[high], pointer[high + 1]):
-            u, v = np.int64(low[p]), high
-            if u == v:
-                continue
-            alone[u] = alone[v] = False
-            while parent[u] != u:
-                parent[u] = parent[parent[u]]
-                u = parent[u]
-            while parent[v] != v:
-                parent[v] = parent[parent[v]]
-                v = parent[v]
-            if u != v:
-                parent[v if u < v else u] = u if u < v else v
-                components -= 1
-    return components, np.sum(alone)
