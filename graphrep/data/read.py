@@ -53,7 +53,8 @@ def read(
         source: column of the sources, a number from 0 or a name; default the first.
         target: column of the destinations; default the second.
         weight: column (text) or array (npz) of the weights; default the third column, or ``edge_weight``; False
-            ignores weights. Weights of repeated edges are summed; without weights, repeats count once.
+            ignores weights. Weights of repeated edges are summed, both directions together; but a list that holds
+            every edge in both directions with equal weights is taken as it is. Without weights, repeats count once.
         comment: lines that begin with one of these characters are skipped; default ``#%``.
         directed: True keeps the direction; default False: both directions are stored.
         keep_self_loops: False drops edges from a node to itself.

@@ -309,3 +309,23 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path) -> None:
     with atomic_write(target) as file:
         file.write(b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["z.bin"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+def test_a_file_that_grows_too_large_leaves_nothing(tmp_path) -> None:
+    """A limit on the size of files fails in the middle of writing, as a full disk does."""
+    code = (
+        "import resource, sys, numpy as np, graphrep as gr\n"
+        "z = np.ones((20_000, 16), dtype=np.float32)\n"
+        "gr.save_embeddings(sys.argv[1] + '/first.npz', z[:10])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "for name in ('z.npz', 'z.npy', 'z.csv', 'z.w2v', 'z.parquet'):\n"
+        "    try:\n"
+        "        gr.save_embeddings(f'{sys.argv[1]}/{name}', z + np.arange(16) / 7 + np.arange(20_000)[:, None] / 9)\n"
+        "    except gr.GraphrepError as error:\n"
+        "        assert 'Writing' in str(error) and name in str(error), error\n"
+        "    else:\n"
+        "        raise SystemExit(name + ' was written')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["first.npz"]
