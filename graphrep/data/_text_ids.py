@@ -24,12 +24,14 @@ from graphrep.data._tokens import (
     parse_weight,
     read_row,
 )
+from graphrep.kernels._numba import prefetch_row
 
 __all__ = ["TextIds"]
 
 _EMPTY = np.uint64(2**64 - 1)
 _TAG = np.uint64(0xFFFFFFFF00000000)  # a slot holds the upper half of the hash and the number of the string
 _QUOTE = 34
+_BATCH = 256  # ids
 
 
 class TextIds:
@@ -58,7 +60,7 @@ class TextIds:
 
     def _grow(self, most: int) -> None:
         used = int(self.offsets[self.count])
-        if self.count + 2 > self.hashes.size:
+        if self.count + _BATCH > self.hashes.size:
             self.hashes = np.concatenate([self.hashes, np.empty_like(self.hashes)])
             self.offsets = np.concatenate([self.offsets, np.zeros(len(self.offsets) - 1, dtype=np.int64)])
             self.table = np.full(2 * self.table.size, _EMPTY)
@@ -99,19 +101,27 @@ def _rehash(table: Any, hashes: Any, count: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _hash(text: Any, begin: Any, end: Any, escaped: Any) -> Any:
+    """A 64-bit hash of a field's bytes (FNV-1a, then mixed)."""
+    h = np.uint64(0xCBF29CE484222325)
+    i = begin
+    while i < end:
+        c = text[i]
+        h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
+        i += 2 if escaped and c == _QUOTE else 1  # a doubled quote stands for one
+    return mix(h)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _intern(text: Any, field: Any, table: Any, hashes: Any, offsets: Any, arena: Any, count: Any) -> Any:
     """The number of a field's text and the new count; the bytes go to the end of the arena and stay if they are new."""
     begin = offsets[count]
     end = begin
-    h = np.uint64(0xCBF29CE484222325)
-    i = field[0]
+    i, escaped, h = field[0], field[2] == ESCAPED, np.uint64(field[3])
     while i < field[1]:
-        c = text[i]
-        arena[end] = c
+        arena[end] = text[i]
+        i += 2 if escaped and text[i] == _QUOTE else 1
         end += 1
-        h = (h ^ np.uint64(c)) * np.uint64(0x100000001B3)
-        i += 2 if field[2] == ESCAPED and c == _QUOTE else 1  # a doubled quote stands for one
-    h = mix(h)
     mask, size = np.uint64(table.size - 1), end - begin
     slot = h & mask
     while table[slot] != _EMPTY:
@@ -131,30 +141,71 @@ def _intern(text: Any, field: Any, table: Any, hashes: Any, offsets: Any, arena:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _scan_text(
-    text: Any, at: Any, separator: int, columns: int, wanted: Any, comment: Any, ends: Any, weight: Any, row: Any,
-    table: Any, hashes: Any, offsets: Any, arena: Any, count: Any,
+def _split(
+    text: Any, at: Any, separator: int, columns: int, wanted: Any, comment: Any, weight: Any, row: Any,
+    room: Any, pending: Any, table: Any,
 ) -> Any:  # fmt: skip
-    """Returns the rows so far, why it stopped, where that line begins, and the number of ids."""
+    """Splits rows into `pending` (begin, end, kind, hash of each id) until it is full; looks no id up yet.
+
+    Returns the next row, why it stopped, and where that line begins.
+    """
     fields = np.zeros((wanted.size, 3), dtype=np.int64)
-    while at < text.size:
+    mask, filled = np.uint64(table.size - 1), 0
+    while at < text.size and filled < pending.shape[0]:
         begin, end, following = next_line(text, at)
         if begin == end or is_comment(text[begin], comment):
             at = following
             continue
-        if count + 2 > hashes.size or offsets[count] + 2 * (end - begin) > arena.size:
-            return row, GROW, at, count
+        room -= end - begin
+        if room < 0:
+            return row, GROW, at
         found = read_row(text, begin, end, separator, wanted, fields)
         if found != columns:
-            return row, (BROKEN_QUOTE if found < 0 else COLUMNS), begin, count
+            return row, (BROKEN_QUOTE if found < 0 else COLUMNS), begin
         for k in range(2):
             if fields[k, 0] == fields[k, 1]:
-                return row, EMPTY_ID, begin, count
-            ends[k, row], count = _intern(text, fields[k], table, hashes, offsets, arena, count)
+                return row, EMPTY_ID, begin
+            h = _hash(text, fields[k, 0], fields[k, 1], fields[k, 2] == ESCAPED)
+            pending[filled, :3] = fields[k]
+            pending[filled, 3] = np.int64(h)
+            prefetch_row(table, np.int64(h & mask))
+            filled += 1
         if wanted.size > 2:
             weight[row], status = parse_weight(text, fields[2])
             if status != DONE:
-                return row, status, begin, count
+                return row, status, begin
         row += 1
         at = following
+    return row, DONE, at
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scan_text(
+    text: Any, at: Any, separator: int, columns: int, wanted: Any, comment: Any, ends: Any, weight: Any, row: Any,
+    table: Any, hashes: Any, offsets: Any, arena: Any, count: Any,
+) -> Any:  # fmt: skip
+    """Splits and looks up in batches: each look-up misses the cache up to three times, and a batch's misses overlap.
+
+    Returns the rows so far, why it stopped, where that line begins, and the number of ids.
+    """
+    pending = np.empty((_BATCH, 4), dtype=np.int64)
+    mask = np.uint64(table.size - 1)
+    while at < text.size:
+        if count + _BATCH > hashes.size:
+            return row, GROW, at, count
+        first, room = row, arena.size - offsets[count]
+        row, status, at = _split(text, at, separator, columns, wanted, comment, weight, row, room, pending, table)
+        if status != DONE and (status != GROW or row == first):
+            return row, status, at, count
+        filled = 2 * (row - first)
+        for k in range(filled):
+            entry = table[np.uint64(pending[k, 3]) & mask]
+            if entry != _EMPTY:
+                prefetch_row(offsets, np.int64(entry & ~_TAG))
+        for k in range(filled):
+            entry = table[np.uint64(pending[k, 3]) & mask]
+            if entry != _EMPTY:
+                prefetch_row(arena, offsets[np.int64(entry & ~_TAG)])
+        for k in range(filled):
+            ends[k & 1, first + (k >> 1)], count = _intern(text, pending[k], table, hashes, offsets, arena, count)
     return row, DONE, text.size, count
