@@ -22,7 +22,7 @@ from graphrep.errors import DeviceError
 if TYPE_CHECKING:
     from graphrep.data import Graph
 
-__all__ = ["Outputs", "embed_run"]
+__all__ = ["Outputs", "embed_run", "warm_up"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,9 @@ def _compute(console: Console, job: Run, checkpoint_every: float) -> Any:
         KeyboardInterrupt: Ctrl-C; the state is saved, and a line says how to go on.
     """
     params = job.settings["params"]
-    job.seconds["compile"] = _warm_up(job)
+    began = time.perf_counter()
+    warm_up(job.model, job.graph)
+    job.seconds["compile"] = time.perf_counter() - began
     started = time.perf_counter()
     z = _fit(console, job, checkpoint_every)
     job.seconds["compute"] = time.perf_counter() - started
@@ -137,17 +139,16 @@ def _compute(console: Console, job: Run, checkpoint_every: float) -> Any:
     return z
 
 
-def _warm_up(job: Run) -> float:
-    """Runs the method once on two nodes of the same kind, so that compiling is timed apart; returns the seconds."""
+def warm_up(model: Any, graph: Graph) -> None:
+    """Runs a copy of the method on two nodes of the same kind as `graph`, so that compiling can be timed apart."""
     import torch
 
     from graphrep.data import Graph
 
-    started = time.perf_counter()
-    weight = None if job.graph.edge_weight is None else torch.ones(2, dtype=job.graph.edge_weight.dtype)
-    x = None if job.graph.x is None else torch.ones(2, job.graph.num_features)
-    type(job.model)(**job.model.get_params()).fit_transform(Graph(torch.tensor([[0, 1], [1, 0]]), weight, x))
-    return time.perf_counter() - started
+    weight = None if graph.edge_weight is None else torch.ones(2, dtype=graph.edge_weight.dtype)
+    x = None if graph.x is None else torch.ones(2, graph.num_features)
+    pair = Graph(torch.tensor([[0, 1], [1, 0]]), weight, x)
+    type(model)(**model.get_params()).fit_transform(pair)
 
 
 def _fit(console: Console, job: Run, checkpoint_every: float) -> Any:

@@ -65,7 +65,7 @@ def announce(graph: Graph, name: str) -> list[str]:
         lines: list[str] = graph.report.lines()
         return lines
     try:
-        source = f"   [{card(name).source}]"
+        source = f"   [{card(name).source.partition(';')[0]}]"
     except UnknownNameError:
         source = ""
     return [headline(graph, name) + source]
