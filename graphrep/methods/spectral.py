@@ -20,7 +20,9 @@ from graphrep.data.check import GraphWarning, grouped
 from graphrep.data.graph import Graph
 from graphrep.errors import DTypeError, GraphrepError, ShapeError
 from graphrep.kernels import CSR, spmm
+from graphrep.kernels._numba import num_threads
 from graphrep.kernels.projection import node_keys, random_gaussian
+from graphrep.methods._fastrp_estimate import Estimate
 from graphrep.methods._krylov import EigenPairs, Progress, dense_eigenpairs, leading_eigenpairs
 from graphrep.methods._spectral_files import load_spectral, save_spectral
 from graphrep.methods.base import Estimator
@@ -30,6 +32,7 @@ __all__ = ["RandomizedSpectral"]
 _log = logging.getLogger("graphrep")
 _SEED_STEP = 0x9E3779B97F4A7C15  # seeds of the random blocks of one fit lie this far apart (modulo 2^64)
 _DENSE_ROWS = 64
+_GATHER_RATE, _BLAS_RATE = 5e9, 30e9  # bytes and operations per second and thread, for the rough time
 _EXTRA = 8  # pairs kept at a restart beyond those wanted: they carry on what is about to enter
 
 
@@ -78,7 +81,7 @@ class RandomizedSpectral(Estimator):
     In each eigenvector the entry of largest magnitude is positive. Vectors of (nearly) equal eigenvalues are defined up
     to a rotation only, whatever the method. A graph with few nodes is solved in float64 by a dense solver.
 
-    Memory: about (basis + 1.25) N d numbers at the peak.
+    Memory: about (basis + 1) N d numbers at the peak.
 
     Raises:
         GraphrepError, ShapeError, DTypeError: an argument out of range, or a negative edge weight (raised by `fit`).
@@ -146,6 +149,23 @@ class RandomizedSpectral(Estimator):
         """The embedding (N, d) of any graph with these settings; keeps no state."""
         return type(self)(**self.get_params()).fit(graph).embedding_
 
+    def estimate(self, num_nodes: int, num_edges: int, *, weighted: bool = False, num_features: int = 0) -> Estimate:
+        """Peak memory and rough time with all restarts for a graph of that size (`num_edges` stored entries).
+
+        Example:
+            >>> RandomizedSpectral(dim=128).estimate(1_000_000, 20_000_000).bytes < 2.5e9
+            True
+        """
+        self._check()
+        wanted, width, keep, basis = self._shape(num_nodes)
+        item = self.dtype.itemsize
+        matrix = (num_nodes + 1 + num_edges) * 4 + (num_edges * item if weighted else 0) + num_nodes * 40
+        buffers = num_nodes * item * (basis + max(3 * width, wanted))
+        columns = basis + self.restarts * (basis - keep)
+        threads = num_threads()
+        seconds = columns * num_edges * item / _GATHER_RATE + 6 * num_nodes * columns * basis / _BLAS_RATE
+        return Estimate(int(matrix + buffers), seconds / threads, threads)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``model.toml`` and ``model.safetensors`` into folder `path`."""
         self._fitted("embedding_")
@@ -177,6 +197,13 @@ class RandomizedSpectral(Estimator):
         if self.dtype not in (torch.float32, torch.float64):
             raise DTypeError(f"dtype must be float32 or float64; got {self.dtype}.", hint="torch.float32")
 
+    def _shape(self, num_active: int) -> tuple[int, int, int, int]:
+        """Pairs wanted, columns of a block, pairs kept at a restart, columns of the basis."""
+        wanted = min(self.dim + self.skip_first, num_active)
+        width = self.block_size or max(8, min(32, self.dim // 4))
+        keep = wanted + _EXTRA
+        return wanted, width, keep, max(math.ceil(self.basis * wanted), keep + 4 * width)
+
     def _operator(self, graph: Graph) -> tuple[CSR, Tensor]:
         """A and the diagonal of D^-1/2 as (N, 1) float64, 0 for nodes without neighbours."""
         csr = graph.csr("in") if graph.is_undirected() else graph.csr("both")
@@ -204,10 +231,7 @@ class RandomizedSpectral(Estimator):
 
     def _solve(self, csr: CSR, scale: Tensor, keys: Tensor, progress: Progress | None) -> EigenPairs:
         active = scale[:, 0].nonzero().reshape(-1)
-        wanted = min(self.dim + self.skip_first, active.numel())
-        width = self.block_size or max(8, min(32, self.dim // 4))
-        keep = wanted + _EXTRA
-        basis = max(math.ceil(self.basis * wanted), keep + 4 * width)
+        wanted, width, keep, basis = self._shape(active.numel())
         if active.numel() <= max(basis + width, _DENSE_ROWS):
             return dense_eigenpairs(csr, scale, active, wanted, self.dtype)
         keys = keys.to(csr.device)

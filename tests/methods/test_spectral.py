@@ -290,6 +290,14 @@ def test_save_and_load(tmp_path: Path) -> None:
         RandomizedSpectral.load(tmp_path / "model")
 
 
+def test_estimate_counts_basis_and_result() -> None:
+    found = RandomizedSpectral(128).estimate(100_000, 2_000_000)
+    assert 3.5 < (found.bytes - 2_100_001 * 4) / (100_000 * 128 * 4) < 4.0
+    double = RandomizedSpectral(128, dtype=torch.float64).estimate(100_000, 2_000_000)
+    assert 1.8 * found.bytes < double.bytes < 2.1 * found.bytes
+    assert RandomizedSpectral(128, restarts=5).estimate(100_000, 2_000_000).seconds > 2 * found.seconds
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
