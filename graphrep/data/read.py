@@ -163,6 +163,10 @@ def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **o
     text = str(spec)
     if text.startswith("nx:") or Path(text).is_file():
         return read(text, **options)
+    if text.startswith(("ogb:", "pyg:")):
+        raise UnknownNameError(
+            f"{text} cannot be loaded by name yet.", hint="load it with that library, then graphrep.from_pyg(data)"
+        )
     if _has_known_suffix(text) or text.startswith((".", "/", "~")):
         require_file(Path(text))
     resolve(text)

@@ -335,3 +335,22 @@ def test_bad_options(tmp_path) -> None:
     for name in ("tab", "space", "comma"):
         char = {"tab": "\t", "space": " ", "comma": ","}[name]
         assert gr.read(write(tmp_path, f"a{char}b\n"), sep=name).num_nodes == 2
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.lists(
+            st.sampled_from([b"a", b"1", b",", b";", b" ", b"\t", b'"', b"\n", b"\r", b"#", b"-", b".", b"\xc3"])
+        ).map(b"".join),
+    )
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_give_a_graph_or_a_clear_error(tmp_path, content) -> None:
+    try:
+        graph = gr.read(write(tmp_path, content))
+    except gr.GraphrepError as error:
+        assert error.hint or "edges.csv" in error.message
+    else:
+        assert graph.num_nodes > 0
+        assert graph.report.edges == graph.num_edges // 2
