@@ -111,6 +111,7 @@ def _finished(console: Console, folder: Path, run: dict[str, Any]) -> bool:
     """Whether the run to resume is complete already; says so."""
     done = (folder / "result.json").is_file() and Path(str(run.get("out", ""))).is_file()
     if done:
+        RunFolder.clear_states(folder)  # the run may have been killed between its last file and this
         console.say(f"{folder} is finished: {run['out']}")
         console.finish({"out": run["out"], "run": str(folder), "finished": True}, path=run["out"])
     return done

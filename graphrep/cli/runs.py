@@ -73,8 +73,13 @@ class RunFolder:
 
     def drop_checkpoint(self) -> None:
         """Removes the state kept for ``--resume``; a finished run has no use for it."""
+        self.clear_states(self.path)
+
+    @staticmethod
+    def clear_states(path: Path) -> None:
+        """Removes saved states, whole or half-written, from a run folder."""
         for pattern in ("checkpoint*", ".checkpoint*.tmp"):  # the latter: what a killed process was writing
-            for leftover in self.path.glob(pattern):
+            for leftover in path.glob(pattern):
                 leftover.unlink(missing_ok=True)
 
     def log(self, text: str) -> None:

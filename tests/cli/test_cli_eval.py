@@ -143,7 +143,7 @@ def test_demo_on_digits(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_blogcatalog_recipe(run: Run, data_root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blogcatalog_recipe(data_root: Path, run: Run) -> None:
     """The published protocol end to end: micro-F1 at 10 % labels >= 37.0 and macro-F1 >= 22.5, mean of 5 shuffles."""
     where = ("--data-dir", data_root)
     run("embed", "blogcatalog", "--method", "fastrp", "--recipe", "fastrp/blogcatalog", *where, "-q")
