@@ -32,7 +32,7 @@ def _groups(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for case in result["cases"]:
         params = case["params"]
         shape = f"d={params['width']}" if "width" in params else f"H={params['heads']}"
-        label = f"{case['graph']['graph']}\n{shape}"
+        label = f"{case.get('graph', params)['graph']}\n{shape}"
         if case["status"] == "ok":
             groups.setdefault(label, []).append(case)
     return groups
@@ -42,7 +42,7 @@ def _draw_ratios(result: dict[str, Any], path: Path) -> None:
     """One marker per case, a bar at the median, a colour per rival; log scale, 1 = our time."""
     groups = _groups(result)
     rivals = list(dict.fromkeys(n for cases in groups.values() for c in cases for n in c["methods"] if n != OURS))
-    figure, axes = _figure(1.6 + 1.15 * len(groups), 3.6)
+    figure, axes = _figure(max(5.0, 1.6 + 1.15 * len(groups)), 3.6)
     for number, rival in enumerate(rivals):
         colour, labelled = f"C{number}", False
         for place, cases in enumerate(groups.values()):
@@ -59,7 +59,7 @@ def _draw_ratios(result: dict[str, Any], path: Path) -> None:
     axes.set_yscale("log")
     axes.set_xticks(range(len(groups)), list(groups), fontsize=7)
     axes.set_ylabel("time / graphrep's time")
-    axes.legend(fontsize=7, ncols=4, loc="upper left", bbox_to_anchor=(0.0, 1.2), frameon=False)
+    figure.legend(fontsize=7, ncols=4, loc="outside upper left", frameon=False)
     _save(figure, path)
 
 
@@ -83,7 +83,7 @@ def _draw_scaling(result: dict[str, Any], path: Path) -> None:
             axes.plot([nodes], [seconds], "o", color=f"C{number}", markerfacecolor=face, markersize=4)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("nodes (10 undirected edges each), d = 256, 4 powers; hollow: extrapolated")
+    axes.set_xlabel("nodes, 10 edges each (d = 256, 4 powers; hollow: extrapolated)")
     axes.set_ylabel("seconds")
     axes.legend(fontsize=7, frameon=False)
     _save(figure, path)

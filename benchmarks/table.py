@@ -84,24 +84,29 @@ def _kernel_table(result: dict[str, Any]) -> str:
     return markdown(["graph, width", OURS, *rivals], rows) + f"\n\n{legend}"
 
 
+def _fastrp_cell(record: dict[str, Any] | None) -> str:
+    if record is None:
+        return "-"
+    ratio = record.get("ratio_to_official_settings", record["ratio"])
+    return f"{ratio:.1f}x" + ("*" if "extrapolated" in record else "")
+
+
 def _fastrp_table(result: dict[str, Any]) -> str:
-    """A row per case and method: seconds, multiple of ours, peak memory as a multiple of N x d x 4 bytes."""
+    """A row per case: our time and memory, the rivals' time as multiples."""
+    rivals = [name for name in _rivals(result) if name not in (f"{OURS}-official", "official-blocks")]
     rows = []
     for case in result["cases"]:
-        for name, record in case["methods"].items():
-            if record["status"] != "ok":
-                continue
-            estimated = " (extrapolated)" if "extrapolated" in record else ""
-            ratio = record.get("ratio_to_official_settings", record["ratio"])
-            peak = f"{record['peak_over_output']:.2f}" if "peak_over_output" in record else "-"
-            rows.append([f"{case['name']} {name}", seconds_text(record["seconds"]["median"]) + estimated,
-                         "1" if name == OURS else f"{ratio:.2f}x", peak])  # fmt: skip
+        ours = _ok(case, OURS)
+        if ours is not None:
+            peak = f"{ours['peak_over_output']:.2f}" if "peak_over_output" in ours else "-"
+            cells = [_fastrp_cell(_ok(case, rival)) for rival in rivals]
+            rows.append([case["name"], seconds_text(ours["seconds"]["median"]), peak, *cells])
     legend = (
-        "Multiples above 1: graphrep is faster; `official` is compared with `graphrep-official` (same projection "
-        "density and standardisation). Memory: peak above the start as a multiple of N x d x 4 bytes (the peak of "
-        "the whole process where the work goes from file to file)."
+        "Rivals' time as a multiple of ours; `official` against graphrep with its settings (density 1/sqrt(N), "
+        "standardised columns); * extrapolated from blocks of columns. q: powers. Peak: memory above the start over "
+        "N x d x 4 bytes (file-to-file: of the whole process)."
     )
-    return markdown(["case, method", "time", "multiple of graphrep", "peak / output"], rows) + f"\n\n{legend}"
+    return markdown(["graph, width, task", OURS, "peak", *rivals], rows) + f"\n\n{legend}"
 
 
 def _quality_table(result: dict[str, Any]) -> str:

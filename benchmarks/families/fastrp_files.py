@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,17 @@ graph = pycleora.SparseMatrix.from_files([source], "source target", num_workers=
 z = pycleora.embed(graph, int(dim), int(iterations), whiten=False, num_workers=int(workers))
 save_embeddings(graph, z, out)
 """
+# Starts the program from a small process: a child's peak memory counts that of the process it was forked from.
+_LAUNCHER = """
+import json, os, sys, time
+start = time.perf_counter()
+process = os.fork()
+if process == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+_, status, usage = os.wait4(process, 0)
+report = [time.perf_counter() - start, usage.ru_maxrss * 1024, os.waitstatus_to_exitcode(status)]
+open(sys.argv[1], "w").write(json.dumps(report))
+"""
 _CASES = (("tiny", "tiny-powerlaw", 16), ("small", "blogcatalog", 128), ("large", "powerlaw-1m", 256))
 
 
@@ -53,17 +63,15 @@ def commands(edges: Path, folder: Path, dim: int) -> dict[str, list[str]]:
 
 def _run(command: list[str], folder: Path) -> tuple[float, int, str]:
     """(seconds, peak resident bytes of the process, error text or "")."""
+    report = folder / "report.json"
     with (folder / "stderr.txt").open("w+") as errors:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, cwd=folder)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(report), *command]
+        subprocess.run(launcher, stdout=subprocess.DEVNULL, stderr=errors, cwd=folder, check=True)
         errors.seek(0)
         text = errors.read().strip()
-    last = " / ".join(text.splitlines()[-3:]) or f"exit status {process.returncode}"
-    problem = "" if process.returncode == 0 else last
-    return seconds, usage.ru_maxrss * 1024, problem
+    seconds, peak, code = json.loads(report.read_text())
+    last = " / ".join(text.splitlines()[-3:]) or f"exit status {code}"
+    return seconds, peak, "" if code == 0 else last
 
 
 def _problem(path: Path, graph: BenchGraph, dim: int) -> str:

@@ -78,6 +78,7 @@ def test_fastrp_in_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_fastrp_in_processes_of_its_own(tmp_path: Path) -> None:
     case = run(tmp_path, "fastrp", "--filter", "processes")["tiny-powerlaw/d32/q4-processes"]
     assert case["mode"] == "alternating processes"
@@ -87,6 +88,7 @@ def test_fastrp_in_processes_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_fastrp_from_file_to_file(tmp_path: Path) -> None:
     case = run(tmp_path, "fastrp", "--filter", "file-to-file")["powerlaw-400/d16/file-to-file"]
     assert case["methods"][OURS]["status"] == "ok", case
@@ -95,6 +97,7 @@ def test_fastrp_from_file_to_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_memory_is_measured_in_its_own_process(tmp_path: Path) -> None:
     cases = run(tmp_path, "sddmm", "--filter", "tiny/H1xD64/fwd", "--memory", "--rivals", "gather")
     records = [r for r in cases["tiny/H1xD64/fwd"]["methods"].values() if r["status"] == "ok"]
