@@ -21,7 +21,7 @@ __all__ = ["Team", "one_thread"]
 
 _MIN_ROWS, _MAX_ROWS = 4096, 32768
 _SMALL = 1 << 20  # numbers in a column block below which threads cost more than they bring
-_SMALL_SPMM = 1 << 26  # the same for multiply-adds of a sparse product
+_SMALL_SPMM = 1 << 25  # the same for multiply-adds of a sparse product
 
 
 @contextmanager

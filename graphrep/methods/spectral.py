@@ -25,6 +25,7 @@ from graphrep.kernels.projection import node_keys, random_gaussian
 from graphrep.methods._fastrp_estimate import Estimate
 from graphrep.methods._krylov import EigenPairs, Progress, dense_eigenpairs, leading_eigenpairs
 from graphrep.methods._spectral_files import load_spectral, save_spectral
+from graphrep.methods._tall import one_thread
 from graphrep.methods.base import Estimator
 
 __all__ = ["RandomizedSpectral"]
@@ -138,7 +139,8 @@ class RandomizedSpectral(Estimator):
         self.num_passes_ = pairs.num_columns / self.dim
         self.num_restarts_ = pairs.num_restarts
         self.ids_ = graph.ids
-        self.embedding_ = self._output(pairs.vectors[:, first:])
+        with one_thread():  # which of equal maxima is found first must not depend on the threads
+            self.embedding_ = self._output(pairs.vectors[:, first:])
         return self
 
     def fit_transform(self, graph: Any, *, progress: Progress | None = None) -> Tensor:
