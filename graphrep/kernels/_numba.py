@@ -6,6 +6,7 @@ Why serial twins: a forked child of a process that has used GNU OpenMP is killed
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import types
@@ -109,7 +110,7 @@ def empty_output(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
 
     First touch of 256 MB in 4 KB pages costs several times what the kernels need to fill it.
     """
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     if size < HUGE_PAGE_BYTES:
         return torch.empty(shape, dtype=dtype)
     return torch.from_numpy(np.empty(size, dtype=np.uint8)).view(dtype).reshape(shape)

@@ -56,7 +56,13 @@ def over(x: Tensor, rowptr: Tensor) -> Tensor:
 
 def flat_bits(x: Tensor) -> np.ndarray[Any, Any]:
     """A flat view of a CPU tensor for a kernel: bfloat16 as int16, float16 as uint16, others as they are."""
-    bits = int_bits(x.contiguous().view(-1))
+    if x.requires_grad:
+        x = x.detach()
+    flat = x.reshape(-1)
+    if x.dtype.itemsize > 2:
+        array: np.ndarray[Any, Any] = flat.numpy()
+        return array
+    bits = int_bits(flat)
     return bits.view(np.uint16) if x.dtype == torch.float16 else bits
 
 
@@ -79,8 +85,8 @@ def bounds_of(rowptr: Tensor) -> np.ndarray[Any, Any]:
 
 def line_of(x: Tensor) -> int:
     """Numbers of `x` per cache line where its rows are worth prefetching, else 0."""
-    row_bytes = x[:1].numel() * x.dtype.itemsize
-    return CACHE_LINE // x.dtype.itemsize if row_bytes >= PREFETCH_BYTES else 0
+    rows, size = x.shape[0], x.dtype.itemsize
+    return CACHE_LINE // size if rows and x.numel() // rows * size >= PREFETCH_BYTES else 0
 
 
 def rounded(out: Tensor, dtype: torch.dtype) -> Tensor:

@@ -41,4 +41,4 @@ def chunk_bounds(rowptr: Any, bounds: Any) -> Any:
 def scratch(nnz: int, stride: int, dtype: torch.dtype) -> np.ndarray[Any, Any]:
     """Room for the partial sums of one long row per chunk: a stack as deep as the pairwise tree is high."""
     levels = (nnz // PIECE).bit_length() + 2 if nnz > PIECE else 0
-    return torch.empty(CHUNKS * levels * stride, dtype=dtype).numpy()
+    return np.empty(CHUNKS * levels * stride, np.float64 if dtype == torch.float64 else np.float32)
