@@ -93,16 +93,16 @@ def _sample(runner: _Runner, plan: Plan) -> float:
     return seconds
 
 
-def _start(method: Method, inputs: Any, plan: Plan) -> tuple[_Runner, Any]:
+def _start(method: Method, inputs: Any, plan: Plan, *, compiles: bool = False) -> tuple[_Runner, Any]:
     """Prepares a method and warms it up (compilation, caches); the second call gives the cost estimate.
 
-    A first call of more than `LONG` seconds stands for itself: nothing that warms up takes so long a share of it.
+    A rival's first call of more than `LONG` seconds stands for itself; ours `compiles`, so it is always called again.
     """
     runner = _Runner(method.prepare(inputs), note=method.note)
     start = plan.now()
     result = runner.call()
     runner.first = plan.now() - start
-    if runner.first < LONG:
+    if compiles or runner.first < LONG:
         start = plan.now()
         result = runner.call()
         runner.first = plan.now() - start
@@ -127,7 +127,7 @@ def _admit_rivals(
             record[name] = {"status": "skipped", "reason": reason}
             continue
         try:
-            runner, result = _start(method, inputs, plan)
+            runner, result = _start(method, inputs, plan, compiles=name.startswith(OURS))
             runner.error = case.agree(inputs, ours, result)
         except Skip as skip:
             record[name] = {"status": "skipped", "reason": str(skip)}
@@ -175,7 +175,7 @@ def _interleave(runners: dict[str, _Runner], plan: Plan) -> dict[str, list[float
 def _checked_ours(case: Case, inputs: Any, plan: Plan) -> tuple[_Runner, Any, dict[str, Any] | None]:
     """Our runner and result, and the record of a wrong result or None."""
     try:
-        runner, result = _start(case.ours, inputs, plan)
+        runner, result = _start(case.ours, inputs, plan, compiles=True)
     except _FAILURES as error:
         return _Runner(lambda: None), None, {"status": "failed", "reason": _reason(error)}
     runner.error = case.check(inputs, result)
