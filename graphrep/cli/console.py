@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 import os
 import sys
 import traceback
@@ -17,7 +18,7 @@ import typer
 
 from graphrep.errors import GraphrepError
 
-__all__ = ["BAD_INPUT", "FAILED", "Console", "guarded"]
+__all__ = ["BAD_INPUT", "FAILED", "Console", "guarded", "to_json"]
 
 FAILED = 1
 BAD_INPUT = 2
@@ -57,9 +58,27 @@ class Console:
     def finish(self, payload: dict[str, Any], *, path: object = None) -> None:
         """The last word: the JSON object under ``--json``, the path alone under ``-q``."""
         if self.as_json:
-            typer.echo(json.dumps(payload, ensure_ascii=False))
+            typer.echo(to_json(payload))
         elif self.quiet and path is not None:
             typer.echo(str(path))
+
+
+def to_json(payload: Any, *, indent: int | None = None) -> str:
+    """JSON text; NaN and infinity, which JSON lacks, become null.
+
+    Example:
+        >>> to_json({"std": float("nan"), "mean": 0.5})
+        '{"std": null, "mean": 0.5}'
+    """
+    return json.dumps(_finite(payload), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def guarded(function: _F) -> _F:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import graphrep
 from graphrep.cli.console import Console
 from graphrep.cli.graphs import announce, find_graph
-from graphrep.cli.plan import Plan, build, check_memory, gather
+from graphrep.cli.plan import Plan, announce_needs, build, check_memory, gather
 from graphrep.cli.progress import PowerProgress, Stopped, stop_after_power
 from graphrep.cli.runs import RunFolder, command_line, write_text
 from graphrep.cli.settings import Settings, to_toml
@@ -68,6 +68,8 @@ def embed_run(
     run = settings["run"]
     threads = use_threads(run.get("threads"))
     device = _device(run)
+    if run.get("deterministic"):
+        _only_deterministic()
     model = build(settings)
     if resume is not None and _finished(console, resume, run):
         return
@@ -78,6 +80,7 @@ def embed_run(
     for line in announce(graph, str(run["graph"])):
         console.say(line)
     check_memory(console, plan.memory, device)
+    announce_needs(console, plan.estimate)
     if dry_run:
         plan.show(console, settings, model)
         return
@@ -105,6 +108,12 @@ def _device(run: dict[str, Any]) -> str:
     if device != "cpu":
         raise DeviceError(f"{run['method']} computes on the CPU in this version, not on {device}.", hint="--device cpu")
     return device
+
+
+def _only_deterministic() -> None:
+    import torch
+
+    torch.use_deterministic_algorithms(True)
 
 
 def _finished(console: Console, folder: Path, run: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrep.data.check import grouped
-from graphrep.errors import UnknownNameError
+from graphrep.errors import FileFormatError, UnknownNameError
 
 if TYPE_CHECKING:
     from graphrep.data import Graph
@@ -34,11 +34,30 @@ def find_graph(graph: str, *, data_dir: Path | None = None, read: Mapping[str, A
 
     Raises:
         UnknownNameError: neither a file nor a data set.
-        GraphrepError: the file is not a graph.
+        FileFormatError: the file is not a graph, or a folder holds several.
     """
     from graphrep.data.read import open_graph
 
-    return open_graph(graph, data_dir=data_dir, **(read or {}))
+    return open_graph(_inside(graph), data_dir=data_dir, **(read or {}))
+
+
+def _inside(graph: str) -> str:
+    """The one graph file in a folder; anything but a folder with graph files is returned as it is.
+
+    Raises:
+        FileFormatError: the folder holds several.
+    """
+    from graphrep.data.read import READERS
+
+    if not Path(graph).is_dir():
+        return graph
+    files = sorted(path for path in Path(graph).iterdir() if READERS.keys() & {s.lower() for s in path.suffixes})
+    if len(files) > 1:
+        some = ", ".join(path.name for path in files[:4]) + (", ..." if len(files) > 4 else "")
+        raise FileFormatError(
+            f"The folder {graph} holds {len(files)} graph files: {some}.", hint=f"name one: {files[0]}"
+        )
+    return str(files[0]) if files else graph
 
 
 def headline(graph: Graph, name: str) -> str:

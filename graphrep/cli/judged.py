@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrep.cli.console import Console
+from graphrep.cli.console import Console, to_json
 from graphrep.cli.judging import check_protocol, judge_clusters, judge_links, judge_probe, mean_std
 from graphrep.cli.links import uniform_negatives
 from graphrep.cli.nodes import align_labels, id_array, read_labels
@@ -77,15 +77,9 @@ def judge_file(
         **describe("cpu", used),
     }
     if out:
-        write_text(out, _json(payload))
+        write_text(out, to_json(payload, indent=2) + "\n")
         console.say(f"Wrote {out}")
     console.finish(payload, path=out)
-
-
-def _json(payload: Mapping[str, Any]) -> str:
-    import json
-
-    return json.dumps(payload, indent=2, ensure_ascii=False) + "\n"
 
 
 def _no_protocol() -> str:

@@ -32,7 +32,7 @@ __all__ = [
     "Verbose",
 ]
 
-_FORMS = "a file, a folder, a data set's name, or nx:karate_club_graph"
+_FORMS = "a file, a folder with one, a data set's name, or nx:karate_club_graph"
 
 GraphArgument = Annotated[str | None, typer.Argument(metavar="GRAPH", help=_FORMS, show_default=False)]
 Method = Annotated[str | None, typer.Option("--method", "-m", metavar="NAME", help="what computes it  [fastrp]")]
@@ -48,7 +48,8 @@ Precision = Annotated[
     str | None, typer.Option("--precision", metavar="NAME", help="of the arithmetic: float32 | float64 | bfloat16")
 ]
 Deterministic = Annotated[
-    bool, typer.Option("--deterministic", help="refuse operations whose order of summation varies (CUDA)")
+    bool,
+    typer.Option("--deterministic", help="only operations with the same bytes each time (all CPU ones)"),
 ]
 Sets = Annotated[
     list[str] | None,

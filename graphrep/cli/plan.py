@@ -19,9 +19,10 @@ from graphrep.registry import METHODS, lookup, suggest
 if TYPE_CHECKING:
     from graphrep.data import Graph
 
-__all__ = ["Plan", "build", "check_memory", "gather", "plain"]
+__all__ = ["Plan", "announce_needs", "build", "check_memory", "gather", "plain"]
 
 FORMATS = {"npz": ".npz", "npy": ".npy", "csv": ".csv", "parquet": ".parquet", "w2v": ".w2v"}
+LONG = 5.0  # seconds; longer runs are announced
 _DTYPE_PARAMS = ("dtype", "storage")
 
 Layer = Mapping[str, Mapping[str, Any]]
@@ -125,6 +126,8 @@ class Plan:
         kind = embedding_format(out, kind)
         if not out.absolute().parent.is_dir():
             raise GraphrepError(f"There is no folder {out.parent} to write into.", hint=f"mkdir -p {out.parent}")
+        if Path(str(run["graph"])).is_file() and out.exists() and out.samefile(str(run["graph"])):
+            raise GraphrepError(f"{out} is the graph itself; it would be overwritten.", hint="another name with --out")
         run |= {"out": str(out), "format": kind}
         needs = estimate(model, graph)
         memory = needs.get("memory_bytes")
@@ -166,6 +169,13 @@ def check_memory(console: Console, memory: int | None, device: str) -> None:
             f"This run {text}.", hint="--dim with a smaller number, or --set storage=bfloat16 (half the buffers)"
         )
     console.note(f"Warning: this run {text}.")
+
+
+def announce_needs(console: Console, estimate: dict[str, Any]) -> None:
+    """Before a long run, one line with the estimated time and memory."""
+    if estimate.get("seconds", 0.0) >= LONG:
+        memory = _size(estimate["memory_bytes"])
+        console.say(f"  will take about {estimate['seconds']:.0f} s and {memory} beside the graph (an estimate)")
 
 
 def _size(count: int) -> str:

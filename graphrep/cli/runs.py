@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import sys
@@ -10,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from graphrep.cli.console import to_json
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.data.write import atomic_write
-from graphrep.errors import FileFormatError
+from graphrep.errors import FileFormatError, GraphrepError
 
 __all__ = ["RunFolder", "command_line", "write_text"]
 
@@ -29,16 +29,28 @@ def command_line() -> str:
     return shlex.join(["graphrep", *sys.argv[1:]])
 
 
+def _refuse_other_folders(path: Path) -> None:
+    """Files of an earlier run are replaced, so a folder with anything else in it must not be taken for one."""
+    if path.is_dir() and not (path / "config.toml").is_file():
+        others = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+        if others:
+            raise GraphrepError(f"{path} is not empty and no run folder ({others[0]}).", hint="a new folder")
+
+
 class RunFolder:
     """The folder of one run.
 
     Args:
         path: created when missing; what an earlier run left there is replaced unless `resume`.
         resume: keep the metrics, the log and the checkpoint, and append to them.
+
+    Raises:
+        GraphrepError: the folder holds other things than a run.
     """
 
     def __init__(self, path: Path, settings: Settings, *, resume: bool = False) -> None:
         self.path = path
+        _refuse_other_folders(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self.checkpoint = path / "checkpoint"
         if not resume:
@@ -78,7 +90,7 @@ class RunFolder:
     @staticmethod
     def clear_states(path: Path) -> None:
         """Removes saved states, whole or half-written, from a run folder."""
-        for pattern in ("checkpoint*", ".checkpoint*.tmp"):  # the latter: what a killed process was writing
+        for pattern in ("checkpoint", ".checkpoint.*.tmp"):  # the latter: what a killed process was writing
             for leftover in path.glob(pattern):
                 leftover.unlink(missing_ok=True)
 
@@ -88,13 +100,13 @@ class RunFolder:
 
     def metrics(self, **values: Any) -> None:
         """Appends one line to metrics.jsonl."""
-        line = json.dumps({**values, "time": round(time.time(), 3)})
+        line = to_json({**values, "time": round(time.time(), 3)})
         with (self.path / "metrics.jsonl").open("a", encoding="utf8") as stream:
             stream.write(line + "\n")
 
     def result(self, values: dict[str, Any]) -> None:
         """Writes result.json."""
-        write_text(self.path / "result.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        write_text(self.path / "result.json", to_json(values, indent=2) + "\n")
 
     def close(self) -> None:
         """Lets go of the log file."""

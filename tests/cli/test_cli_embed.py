@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -181,6 +182,42 @@ def test_a_bad_row_names_file_and_line(run: Run, folder: Path) -> None:
     error = run("embed", "bad.csv", code=2).stderr
     assert "bad.csv, line 3" in error
     assert "Try:" in error
+
+
+def test_a_folder_with_one_graph_file(run: Run, folder: Path) -> None:
+    Path("one").mkdir()
+    (folder / "edges.csv").rename("one/edges.csv")
+    Path("one/readme.md").write_text("hello")
+    assert json.loads(run("embed", "one", *SMALL, "--json").stdout)["num_nodes"] == 60
+    Path("one/more.csv").write_text("a,b\n")
+    assert "holds 2 graph files: edges.csv, more.csv" in run("embed", "one", code=2).stderr
+    Path("none").mkdir()
+    assert 'Unknown data set "none"' in run("embed", "none", code=2).stderr
+
+
+def test_nothing_of_the_users_is_overwritten(run: Run, folder: Path) -> None:
+    before = Path("edges.csv").read_bytes()
+    assert "is the graph itself" in run("embed", "edges.csv", "-o", "edges.csv", code=2).stderr
+    Path("mine").mkdir()
+    Path("mine/result.json").write_text("precious")
+    error = run("embed", "edges.csv", "--run-dir", "mine", code=2).stderr
+    assert "mine is not empty and no run folder (result.json)" in error
+    assert "mine is not empty" in run("demo", "--data", "karate", "-o", "mine", code=2).stderr
+    assert Path("mine/result.json").read_text() == "precious"
+    assert Path("edges.csv").read_bytes() == before
+
+
+def test_other_methods(run: Run) -> None:
+    said = run("embed", "karate", "-m", "spectral", *SMALL).stdout
+    assert "RandomizedSpectral  dim 8  backend" in said
+    assert (
+        'spectral has no parameter "weights"' in run("embed", "karate", "-m", "spectral", "--weights", 1, code=2).stderr
+    )
+
+
+def test_a_long_run_is_announced(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphrep.cli.plan.LONG", 0.0)
+    assert re.search(r"will take about \d+ s and 1 MiB", run("embed", "edges.csv", *SMALL).stdout)
 
 
 def test_verbose_shows_where(run: Run, folder: Path) -> None:

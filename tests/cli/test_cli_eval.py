@@ -103,6 +103,12 @@ def test_bad_input(run: Run, embedded: Path, name: str) -> None:
     assert "Try:" in result.stderr
 
 
+def test_a_single_run_has_no_spread(run: Run, embedded: Path) -> None:
+    options = ("--dataset", "karate", "--protocol", "deepwalk", "--ratios", "0.5", "--runs", 1)
+    assert "(single run)" in run("eval", embedded, *options).stdout
+    assert json.loads(run("eval", embedded, *options, "--json").stdout)["rows"][0]["micro_f1_std"] is None
+
+
 def test_result_file(run: Run, embedded: Path, folder: Path) -> None:
     run("eval", embedded, "--dataset", "karate", "--protocol", "clusters", "--runs", 1, "-o", "r.json")
     found = json.loads((folder / "r.json").read_text())
