@@ -22,7 +22,7 @@ __all__ = [
 
 
 class GraphrepError(ValueError):
-    """Base of all errors raised for bad input.
+    r"""Base of all errors raised for bad input.
 
     Args:
         message: one sentence with the offending values.
@@ -30,7 +30,7 @@ class GraphrepError(ValueError):
 
     Example:
         >>> str(GraphrepError("edge_index must have shape (2, E); got (5, 2).", hint="edge_index.t()"))
-        'edge_index must have shape (2, E); got (5, 2).\\nTry: edge_index.t()'
+        'edge_index must have shape (2, E); got (5, 2).\nTry: edge_index.t()'
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:

@@ -42,7 +42,9 @@ def imported_layers(path: Path) -> set[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names += [f"{node.module}.{alias.name}" if node.module == "graphrep" else str(node.module) for alias in node.names]
+            names += [
+                f"{node.module}.{alias.name}" if node.module == "graphrep" else str(node.module) for alias in node.names
+            ]
     return {name.split(".")[1] for name in names if name.startswith("graphrep.")} - {"__version__"}
 
 
