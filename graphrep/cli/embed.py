@@ -69,7 +69,7 @@ def embed(
     ] = None,
     checkpoint: Annotated[
         float | None,
-        typer.Option("--checkpoint", metavar="SECONDS", min=0, help="save the state that often; 0: each power  [10]"),
+        typer.Option("--checkpoint", metavar="SECONDS", min=0, help="runs longer than this save each power  [10]"),
     ] = None,
     report: Annotated[bool, typer.Option("--report", help="write report.html into the run's folder")] = False,
     picture: Annotated[

@@ -51,8 +51,10 @@ def judge_file(
     saved = load_embeddings(path)
     settings = saved.settings or {}
     source = _recipe(recipe_name or settings.get("recipe"), asked=recipe_name is not None)
+    name = check_protocol(protocol or (source.eval.get("protocol") if source else None) or _no_protocol())
+    if source and source.eval.get("protocol") != name:
+        source = None  # its numbers are of another protocol
     chosen = {**(source.eval if source else {}), **options}
-    name = check_protocol(protocol or chosen.get("protocol") or _no_protocol())
     ids = id_array(saved.ids, len(saved.vectors))
     z = np.asarray(saved.vectors)
     if name == "links":
@@ -64,8 +66,8 @@ def judge_file(
             result = judge_clusters(z, y, k=clusters, seeds=seeds)
             result = {key: value for key, value in result.items() if key not in ("labels", "mapped")}
         else:
-            result = judge_probe(z, y, name, chosen)
-    _print(console, path, result, source if name != "clusters" else None)
+            result = judge_probe(z, y, name, chosen, first_seed=seed)
+    _print(console, path, result, source)
     payload = {
         "embeddings": str(path),
         **result,

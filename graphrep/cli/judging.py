@@ -15,6 +15,7 @@ from graphrep.registry import suggest
 __all__ = ["PROTOCOLS", "judge_clusters", "judge_links", "judge_probe", "mean_std", "published_cell"]
 
 PROTOCOLS = ("grace", "deepwalk", "clusters", "links")
+_SPLITS = {"grace": 3, "deepwalk": 5}  # what the protocols' tables average over
 _CLUSTER_FIELDS = ("acc", "nmi", "ari", "macro_f1")
 
 Array = np.ndarray[Any, Any]
@@ -43,7 +44,7 @@ def mean_std(mean: float, std: float, *, digits: int = 2) -> str:
     return f"{mean:.{digits}f} (single run)" if math.isnan(std) else f"{mean:.{digits}f} +- {std:.{digits}f}"
 
 
-def judge_probe(z: Any, y: Any, protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def judge_probe(z: Any, y: Any, protocol: str, options: Mapping[str, Any], *, first_seed: int = 0) -> dict[str, Any]:
     """Linear probe by protocol `grace` or `deepwalk`; scores in percent, std over data splits with n - 1.
 
     Args:
@@ -51,14 +52,15 @@ def judge_probe(z: Any, y: Any, protocol: str, options: Mapping[str, Any]) -> di
         y: labels as :func:`graphrep.eval.linear_probe` takes them.
         protocol: which of the two.
         options: C, ratios, shuffles, multilabel where given; `grace` fixes all but the number of splits.
+        first_seed: of the first split; the others follow.
     """
     from graphrep.eval import linear_probe
 
     if y is None:
         raise MissingLabelsError(f"Protocol {protocol} needs labels.", hint="--labels FILE.csv or --dataset NAME")
     wanted: dict[str, Any] = {}
-    if options.get("shuffles"):
-        wanted["seeds"] = range(int(options["shuffles"]))
+    repeats = int(options.get("shuffles") or _SPLITS[protocol])
+    wanted["seeds"] = range(first_seed, first_seed + repeats)
     if protocol == "deepwalk":
         wanted |= {
             "c": options.get("C"),

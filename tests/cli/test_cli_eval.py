@@ -103,6 +103,20 @@ def test_bad_input(run: Run, embedded: Path, name: str) -> None:
     assert "Try:" in result.stderr
 
 
+def test_recipe_numbers_stay_with_their_protocol(run: Run, folder: Path) -> None:
+    graph = gr.load("karate")
+    gr.save_embeddings(
+        "r.npz", np.eye(34, 8, dtype=np.float32), ids=graph.ids, settings={"recipe": "fastrp/blogcatalog"}
+    )
+    found = json.loads(run("eval", "r.npz", "--dataset", "karate", "--protocol", "clusters", "--json").stdout)
+    assert found["recipe"] is None
+    found = json.loads(run("eval", "r.npz", "--dataset", "karate", "--ratios", "0.5", "--seed", 7, "--json").stdout)
+    assert found["protocol"] == "deepwalk"
+    assert found["rows"][0]["c"] == [0.1]
+    assert found["seeds"] == [7, 8, 9, 10, 11]
+    assert found["published"]["ratios"]
+
+
 def test_a_single_run_has_no_spread(run: Run, embedded: Path) -> None:
     options = ("--dataset", "karate", "--protocol", "deepwalk", "--ratios", "0.5", "--runs", 1)
     assert "(single run)" in run("eval", embedded, *options).stdout
