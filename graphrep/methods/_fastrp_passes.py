@@ -153,7 +153,7 @@ def _at(progress: Progress, power: int) -> Callable[[int, int], None]:
 
 def all_powers(problem: Problem, start: Start, settings: Settings, num_powers: int) -> Tensor:
     """(q, N, d) powers U_1..U_q in the storage type (float32 for bfloat16 is not made: what is stored is returned)."""
-    powers = torch.empty((num_powers, problem.num_nodes, settings.dim), dtype=settings.storage)
+    powers = empty_output((num_powers, problem.num_nodes, settings.dim), settings.storage)
     scale = problem.row_scale(settings)
     x, x_scale = start.rows, start.scale
     for k in range(num_powers):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from graphrep.errors import DTypeError, GraphrepError, ShapeError
 from graphrep.kernels._dispatch import implementation
+from graphrep.kernels._numba import empty_output
 from graphrep.kernels.projection import _random_cpu, _random_reference
 
 __all__ = ["StreamKind", "gds_feature_signs", "node_keys", "random_gaussian", "random_signs"]
@@ -96,7 +97,7 @@ def random_signs(
     if not 0.0 < density <= 1.0:
         raise GraphrepError(f"density must lie in (0, 1]; got {density}.", hint="density=1/3")
     if out is None:
-        out = torch.empty((keys.numel(), dim), dtype=torch.int8)
+        out = empty_output((keys.numel(), dim), torch.int8)
     word = seed & _MASK
     if stream == "gds":
         implementation("gds_signs", keys.device)(keys, word, out)
@@ -119,6 +120,6 @@ def random_gaussian(keys: Tensor, dim: int, *, seed: int = 0, dtype: torch.dtype
         >>> random_gaussian(torch.tensor([5, 9]), 3, seed=1).shape
         torch.Size([2, 3])
     """
-    out = torch.empty((keys.numel(), dim), dtype=torch.float64 if dtype == torch.float64 else torch.float32)
+    out = empty_output((keys.numel(), dim), torch.float64 if dtype == torch.float64 else torch.float32)
     implementation("random_gaussian", keys.device)(keys, seed & _MASK, out)
     return out.to(dtype)
