@@ -62,11 +62,9 @@ def judge_probe(z: Any, y: Any, protocol: str, options: Mapping[str, Any], *, fi
     repeats = int(options.get("shuffles") or _SPLITS[protocol])
     wanted["seeds"] = range(first_seed, first_seed + repeats)
     if protocol == "deepwalk":
-        wanted |= {
-            "c": options.get("C"),
-            "train_ratios": options.get("ratios"),
-            "multilabel": options.get("multilabel"),
-        }
+        wanted |= {"c": options.get("C"), "train_ratios": options.get("ratios")}
+        if np.ndim(y) == 2:  # a rule for several labels says nothing about one
+            wanted["multilabel"] = options.get("multilabel")
     result = linear_probe(z, y, protocol=protocol, **{key: value for key, value in wanted.items() if value is not None})
     rows = [
         {
