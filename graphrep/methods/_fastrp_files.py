@@ -15,6 +15,7 @@ from graphrep.data._parts import sparse_features
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError, UnknownNameError
 from graphrep.kernels import CSR
+from graphrep.methods._fastrp_settings import resolve
 from graphrep.methods._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _restore(model: FastRP, tensors: dict[str, Tensor], density: float) -> FastR
     model._powers = [tensors[f"power.{k}"] for k in range(1, count + 1)] if model.keep_powers else None
     model._source = _graph_from(tensors, model)
     model._cached_problem = None
+    model._settings = resolve(model.get_params())
     return model
 
 

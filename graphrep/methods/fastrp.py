@@ -159,7 +159,7 @@ class FastRP(Estimator):
         source = as_source(graph)
         problem = prepare(source, settings)
         warn_isolated(problem)
-        self._source: Any = source
+        self._settings, self._source = settings, source
         self._cached_problem: Problem | None = problem
         self._init = init
         self._density = settings.density_for(problem.num_nodes)
@@ -217,7 +217,8 @@ class FastRP(Estimator):
         """Brings the fitted model to a changed graph; the same bytes as fitting it anew (raw features, fixed density).
 
         Rows that the change cannot reach are kept. Without `keep_powers` the ball around the others is computed; with
-        it only their own rows are, power by power. With `standardize` or `concat` everything is computed.
+        it only their own rows are, power by power. With `standardize` or `concat`, given start vectors or parameters
+        set since, everything is computed.
 
         Args:
             change: :class:`EdgeDelta`, or the whole changed graph (nodes are matched by id).
@@ -234,7 +235,7 @@ class FastRP(Estimator):
             source = changed_graph(self._source, change)
         else:
             source = as_source(change)
-        if settings.standardize or settings.concat or self._init is not None:
+        if settings.standardize or settings.concat or self._init is not None or settings != self._settings:
             return self.fit(source, init=init)
         new = prepare(source, settings)
         before = Repair(self.embedding_, self._powers)
@@ -286,8 +287,12 @@ class FastRP(Estimator):
         if init is not None:
             return given_start(problem, settings, init)
         fitted = self.__dict__
-        density = fitted.get("_density") or settings.density_for(problem.num_nodes)
-        scale = fitted["_feature_scale"] if "_feature_scale" in fitted else fit_feature_scale(problem, settings)
+        # Of a fitted model, what depends on the graph stays what it was; parameters count as they are now.
+        auto = settings.density == "auto" and "_density" in fitted
+        density = fitted["_density"] if auto else settings.density_for(problem.num_nodes)
+        scale = fitted.get("_feature_scale") if settings.feature_scale == "standard" else None
+        if scale is None:
+            scale = fit_feature_scale(problem, settings)
         return make_start(problem, settings, density, scale, spare)
 
     def _compute(
@@ -312,7 +317,7 @@ class FastRP(Estimator):
 
     def _finished(self, z: Tensor, settings: Settings) -> Tensor:
         """Standardised with the fitted statistics (its own if there are none), in the output type."""
-        moments = self.__dict__.get("_moments")
+        moments = self.__dict__.get("_moments") if settings.standardize else None
         z = standardize_(z, *moments) if moments is not None else standardized(z, settings)[0]
         return z.to(settings.output)
 

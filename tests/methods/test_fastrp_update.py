@@ -74,6 +74,14 @@ def test_transform_gives_the_rows_of_a_full_run(options):
     assert model.transform(graph).shape == (0, 24)
 
 
+def test_parameters_set_after_fitting_count():
+    graph = sparse_graph(False)
+    model = FastRP(dim=8, density=1.0, standardize=True).fit(graph).set_params(density=0.2, standardize=False)
+    want = FastRP(dim=8, density=0.2).fit_transform(graph)
+    assert torch.equal(model.embed(graph), want)
+    assert torch.equal(model.update(graph).embedding_, want)
+
+
 def test_transform_uses_the_fitted_statistics():
     graph = sparse_graph(False)
     model = FastRP(dim=8, standardize=True, feature_ratio=0.5, feature_scale="standard").fit(graph)
