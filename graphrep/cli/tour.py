@@ -107,7 +107,7 @@ def _steps(console: Console, run: RunFolder, graph: Graph, params: dict[str, Any
     _line(
         console,
         f"classes, linear probe (10 % labelled, {PROBE_SPLITS} seeds)",
-        f"accuracy {mean_std(probe['micro_f1'], probe['micro_f1_std'])}",
+        f"accuracy {mean_std(probe['micro_f1'], probe['micro_f1_std'])} %",
     )
     louvain = _louvain(graph, y, seed)
     _line(console, "clusters against classes", _four(clusters))
