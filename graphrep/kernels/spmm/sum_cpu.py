@@ -86,9 +86,10 @@ def sum_rows(
 def _long_row(a: Any, value: Any, arg: Any, n: Any, stack: Any, room: int, begin: int, end: int, line: int) -> None:
     """Pairwise over pieces: a stack of partial sums in which equal sizes merge, as in a binary counter."""
     stride, top, pieces = n[1], 0, 0
+    undivided = np.int64(1)  # a literal 1 would compile `_piece` once more
     for start in range(begin, end, PIECE):
         stop = min(start + PIECE, end)
-        _piece(a, value, arg, n, stack, room + top * stride, start, stop, 1, line)
+        _piece(a, value, arg, n, stack, room + top * stride, start, stop, undivided, line)
         top, pieces = top + 1, pieces + 1
         merges = pieces
         while top > 1 and (merges & 1 == 0 or stop == end):
