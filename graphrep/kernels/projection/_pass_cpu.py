@@ -3,6 +3,9 @@
 Row sums: entries in order, four rows in flight; pieces of 512 entries are summed apart and added in order (less
 rounding on hubs), blocks of 16,384 entries of still longer rows are summed by whichever thread is free, then added in
 order. The grouping depends on the row alone, so the bytes never depend on the threads.
+
+No reordering of the nodes: reverse Cuthill-McKee made a pass 1.3 to 1.5 times faster (500k nodes, d = 256, with and
+without communities), but finding it and permuting matrix and result costs as much as three passes save.
 """
 
 from __future__ import annotations
