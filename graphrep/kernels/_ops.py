@@ -58,7 +58,7 @@ def flat_bits(x: Tensor) -> np.ndarray[Any, Any]:
     """A flat view of a CPU tensor for a kernel: bfloat16 as int16, float16 as uint16, others as they are."""
     if x.requires_grad:
         x = x.detach()
-    flat = x.reshape(-1)
+    flat = x.contiguous().view(-1)  # reshape alone keeps an expanded gradient's stride of 0
     if x.dtype.itemsize > 2:
         array: np.ndarray[Any, Any] = flat.numpy()
         return array

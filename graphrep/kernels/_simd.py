@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.core import types as nb_types
 from numba.core.datamodel.models import PrimitiveModel
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, register_model
 
 __all__ = [
@@ -94,6 +95,9 @@ def address(typingctx: Any, array: Any) -> Any:
     """
     if isinstance(array, nb_types.NoneType):
         return array(array), lambda context, builder, signature, args: context.get_dummy_value()
+
+    if array.layout != "C":
+        raise TypingError("kernels take C-contiguous arrays")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.make_array(signature.args[0])(context, builder, args[0]).data

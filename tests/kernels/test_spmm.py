@@ -173,6 +173,18 @@ def test_ties_send_the_gradient_to_the_first_edge(backend: str) -> None:
     assert x.grad.tolist() == [[0.0], [0.0], [1.0]]
 
 
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+def test_expanded_cotangents(reduce: str, backend: str) -> None:
+    """``out.sum()`` hands back ones of stride 0, which a kernel must not read as memory."""
+    csr = random_csr(9, 8, 30, weights=())
+    assert csr.value is not None
+    x, w = torch.randn(8, 5, dtype=torch.float64, requires_grad=True), csr.value.clone().requires_grad_()
+    out = spmm(csr.with_value(w), x, reduce=reduce)
+    expanded = torch.autograd.grad(out.sum(), (x, w), retain_graph=True)
+    dense = torch.autograd.grad(out, (x, w), torch.ones_like(out))
+    assert all(torch.equal(a, b) for a, b in zip(expanded, dense, strict=True))
+
+
 def test_gradient_of_weights_alone_needs_no_transpose(backend: str) -> None:
     csr = random_csr(6, 6, 20, weights=())
     assert csr.value is not None

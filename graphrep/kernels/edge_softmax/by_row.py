@@ -12,7 +12,7 @@ from graphrep.kernels._check import check_device, check_floating
 from graphrep.kernels._library import define
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import cpu, reference  # noqa: F401  (they register themselves)
-from graphrep.kernels.segment.reduce import gather_rows, segment_reduce
+from graphrep.kernels.segment.reduce import gather_rows, reduce_rows
 
 __all__ = ["edge_softmax"]
 
@@ -76,12 +76,12 @@ def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward_backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
     """Derivatives of ``alpha * (grad - total[row])``, total = sum over the row of alpha * grad, minus grad_lse."""
     rowptr, alpha, grad, grad_lse = ctx.saved_tensors
-    weighted = segment_reduce(alpha * cotangent, rowptr)
-    total = segment_reduce(alpha * grad, rowptr)
+    weighted = reduce_rows(alpha * cotangent, rowptr)
+    total = reduce_rows(alpha * grad, rowptr)
     if grad_lse is not None:
         total = total - grad_lse
-    by_row = gather_rows(weighted, rowptr)
-    by_alpha = cotangent * (grad - gather_rows(total, rowptr)) - grad * by_row
+    by_row = gather_rows(weighted, rowptr, alpha.shape[0])
+    by_alpha = cotangent * (grad - gather_rows(total, rowptr, alpha.shape[0])) - grad * by_row
     return None, by_alpha, alpha * (cotangent - by_row), None if grad_lse is None else weighted
 
 

@@ -134,7 +134,7 @@ def gather_csr(src: Tensor, indptr: Tensor, out: Tensor | None = None) -> Tensor
         check_rowptr(row, int(starts[0, -1]))
     degree = (starts[:, 1:] - starts[:, :-1]).reshape(-1)
     rowptr = torch.nn.functional.pad(degree.cumsum(0), (1, 0))
-    repeated = gather_rows(src.reshape(degree.numel(), *src.shape[dim + 1 :]), rowptr)
+    repeated = gather_rows(src.reshape(degree.numel(), *src.shape[dim + 1 :]), rowptr, int(rowptr[-1]))
     return repeated.reshape(*src.shape[:dim], -1 if repeated.numel() else int(starts[0, -1]), *src.shape[dim + 1 :])
 
 

@@ -16,7 +16,7 @@ from graphrep.kernels.csr import CSR, check_rowptr, index_dtype
 from graphrep.kernels.spmm import spmm
 from graphrep.typing import Reduction
 
-__all__ = ["gather_rows", "grouping", "scatter", "segment_reduce"]
+__all__ = ["gather_rows", "grouping", "reduce_rows", "scatter", "segment_reduce"]
 
 
 def segment_reduce(src: Tensor, rowptr: Tensor, *, reduce: Reduction = "sum") -> Tensor:
@@ -43,9 +43,14 @@ def segment_reduce(src: Tensor, rowptr: Tensor, *, reduce: Reduction = "sum") ->
     if src.dim() == 0:
         raise ShapeError("src is a single number; it must have at least one axis.", hint="src.reshape(1)")
     check_rowptr(rowptr, src.shape[0])
-    dtype = index_dtype(rowptr.numel() - 1, src.shape[0], src.shape[0])
+    return reduce_rows(src, rowptr, reduce=reduce)
+
+
+def reduce_rows(src: Tensor, rowptr: Tensor, *, reduce: Reduction = "sum") -> Tensor:
+    """:func:`segment_reduce` of arguments that are known to be right; reads no values, so it can be traced."""
+    dtype = index_dtype(rowptr.shape[0] - 1, src.shape[0], src.shape[0])
     col = torch.arange(src.shape[0], dtype=dtype, device=src.device)
-    out: Tensor = spmm(CSR._trusted(rowptr.to(dtype), col, None, col.numel(), col), src, reduce=reduce)
+    out: Tensor = spmm(CSR._trusted(rowptr.to(dtype), col, None, src.shape[0], col), src, reduce=reduce)
     return out
 
 
@@ -91,14 +96,13 @@ def grouping(index: Tensor, dim_size: int | None) -> CSR:
     return CSR._trusted(rowptr, col, None, index.numel(), perm)
 
 
-def gather_rows(src: Tensor, rowptr: Tensor) -> Tensor:
-    """Row r of `src` as often as segment r is long; the gradient is a segment sum."""
-    num_rows, num_edges = rowptr.numel() - 1, int(rowptr[-1])
+def gather_rows(src: Tensor, rowptr: Tensor, num_edges: int) -> Tensor:
+    """Row r of `src` as often as segment r is long, `num_edges` rows in all; the gradient is a segment sum."""
+    num_rows = rowptr.shape[0] - 1
     dtype = index_dtype(num_rows, num_edges, num_edges)
     rowptr = rowptr.to(dtype)
     rows = torch.arange(num_rows, dtype=dtype, device=rowptr.device)
     col = torch.repeat_interleave(rows, rowptr[1:] - rowptr[:-1], output_size=num_edges)
     positions = torch.arange(num_edges + 1, dtype=dtype, device=rowptr.device)
-    csr = CSR._trusted(positions, col, None, num_rows, positions[:-1])
-    out: Tensor = spmm(csr, src)
+    out: Tensor = spmm(CSR._trusted(positions, col, None, num_rows, positions[:-1]), src)
     return out

@@ -1,0 +1,118 @@
+"""Same bytes for any number of threads, kernels in forked children, and no E x d array in forward or backward."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from torch import Tensor
+
+from graphrep.kernels import CSR, edge_softmax, scatter, sddmm, spmm
+
+
+def results() -> list[Tensor]:
+    """Outputs and gradients of every kernel on a graph large enough for threads, with one long row."""
+    generator = torch.Generator().manual_seed(0)
+    edges = torch.randint(0, 3000, (2, 30_000), generator=generator)
+    edges[1, :5000] = 7
+    w = torch.rand(30_000, generator=generator).requires_grad_()
+    x = torch.randn(3000, 80, generator=generator).requires_grad_()
+    csr = CSR.from_edge_index(edges, w, size=(3000, 3000))
+    found = []
+    for reduce in ("sum", "mean", "max"):
+        out = spmm(csr, x, reduce=reduce)
+        found += [out, *torch.autograd.grad(out, (x, w), out.detach().cos(), retain_graph=True)]
+    out = spmm(csr.with_value(None), x)
+    found += [out, torch.autograd.grad(out, x, out.detach())[0]]
+    logits = sddmm(csr, x, x).detach().requires_grad_()
+    alpha = edge_softmax(csr, logits)
+    found += [logits, alpha, torch.autograd.grad(alpha, logits, alpha.detach().cos())[0]]
+    found += [csr.t().col, csr.t_perm(), scatter(x, edges[0, :3000])]
+    return [t.detach() for t in found]
+
+
+def digest() -> str:
+    return hashlib.sha256(b"".join(t.numpy().tobytes() for t in results())).hexdigest()
+
+
+def run_child(code: str, **environment: str) -> str:
+    completed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    return completed.stdout.strip()
+
+
+def test_same_bytes_with_one_two_and_four_threads() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = digest()
+        torch.set_num_threads(2)
+        assert digest() == one
+    finally:
+        torch.set_num_threads(before)
+    code = """
+        import torch
+        torch.set_num_threads(4)
+        from graphrep.kernels._numba import num_threads
+        from test_threads_and_memory import digest
+        assert num_threads() == 4
+        print(digest())
+    """
+    assert run_child(code, NUMBA_NUM_THREADS="4") == one
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kernels_run_in_a_forked_child() -> None:
+    """The parent has used the thread pool, which a forked child must not enter."""
+    code = """
+        import os
+        import torch
+        torch.set_num_threads(2)
+        from test_threads_and_memory import digest
+        parent = digest()
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(1)
+            os._exit(0 if digest() == parent else 3)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert run_child(code, NUMBA_NUM_THREADS="2") == "0"
+
+
+PEAK = """
+    import resource, torch
+    from graphrep.kernels import CSR, spmm
+    torch.set_num_threads(1)
+
+    def run(num_nodes, num_edges, width):
+        generator = torch.Generator().manual_seed(0)
+        edges = torch.randint(0, num_nodes, (2, num_edges), generator=generator)
+        w = torch.rand(num_edges, generator=generator).requires_grad_()
+        csr = CSR.from_edge_index(edges, w, size=(num_nodes, num_nodes))
+        x = torch.randn(num_nodes, width, generator=generator).requires_grad_()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for reduce in ("sum", "mean", "max"):
+            spmm(csr, x, reduce=reduce).sum().backward(retain_graph=True)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+
+    run(10, 20, 64)  # compiles
+    print(run(2_000, 400_000, 64) * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak resident set as Linux reports it")
+def test_no_array_of_edges_times_width() -> None:
+    """E x d would be 102 MB here; allowed are a few arrays of N x d (0.5 MB) and of E (1.6 MB)."""
+    assert int(run_child(PEAK)) < 30e6
