@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 
@@ -41,7 +41,7 @@ def forced() -> BackendName | None:
         raise UnknownNameError(
             f'GRAPHREP_BACKEND is "{name}", which is no backend.', hint="one of reference, cpu, cuda, auto"
         )
-    return cast(BackendName, name)
+    return name
 
 
 def backend(device: torch.device | str = "cpu") -> BackendName:

@@ -87,7 +87,7 @@ def twin(*, fastmath: bool | set[str] = False) -> Callable[[Callable[..., Any]],
     return lambda function: TwinKernel(function, fastmath=fastmath)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def prefetch_row(typingctx: Any, array: Any, offset: Any) -> Any:
     """Asks the CPU to load the cache line of ``array.ravel()[offset]`` (C-contiguous array) for reading."""
 

@@ -1,8 +1,8 @@
 """Vectors of lanes as values inside numba kernels: loads, arithmetic and comparisons that stay in registers.
 
-LLVM does not keep a loop-carried block of columns in registers by itself, so the kernels say it: a block is one value of
-type ``Vec``, which LLVM splits over the registers that the CPU has. Half types come in as their bits (bfloat16 as int16,
-float16 as uint16) and are widened on load, so every vector holds float32 or float64.
+LLVM does not keep a loop-carried block of columns in registers by itself, so the kernels say it: a block is one value
+of type ``Vec``, which LLVM splits over the registers that the CPU has. Half types come in as their bits (bfloat16 as
+int16, float16 as uint16) and are widened on load, so every vector holds float32 or float64.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.core import types as nb_types
 from numba.core.datamodel.models import PrimitiveModel
 from numba.core.errors import TypingError
+from numba.core.types.misc import CPointer
 from numba.extending import intrinsic, register_model
 
 __all__ = [
@@ -63,7 +64,7 @@ class Vec(nb_types.Type):
 
 
 @register_model(Vec)
-class _VecModel(PrimitiveModel):  # type: ignore[misc]
+class _VecModel(PrimitiveModel):
     def __init__(self, manager: Any, fe_type: Vec) -> None:
         super().__init__(manager, fe_type, ir.VectorType(_LLVM_TYPES[fe_type.scalar], fe_type.lanes))
 
@@ -93,7 +94,7 @@ def address(typingctx: Any, array: Any) -> Any:
 
     Helpers take pointers because an array costs a dozen arguments and a reference count at each call.
     """
-    if isinstance(array, nb_types.NoneType):
+    if array == nb_types.none:
         return array(array), lambda context, builder, signature, args: context.get_dummy_value()
 
     if array.layout != "C":
@@ -102,7 +103,7 @@ def address(typingctx: Any, array: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.make_array(signature.args[0])(context, builder, args[0]).data
 
-    return nb_types.CPointer(array.dtype)(array), codegen
+    return CPointer(array.dtype)(array), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]

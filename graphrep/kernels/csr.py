@@ -43,7 +43,7 @@ class CSR:
         ([0, 1, 1, 3], [1, 0, 1], [2, 0, 1])
     """
 
-    __slots__ = ("_transpose", "_transpose_perm", "col", "num_cols", "num_rows", "perm", "rowptr", "value")
+    __slots__ = ("_cache", "col", "num_cols", "num_rows", "perm", "rowptr", "value")
 
     rowptr: Tensor
     col: Tensor
@@ -51,6 +51,7 @@ class CSR:
     perm: Tensor
     num_rows: int
     num_cols: int
+    _cache: dict[str, Any]  # the transpose and its positions, once asked for; shared by copies with other weights
 
     def __init__(
         self,
@@ -89,8 +90,7 @@ class CSR:
         put(self, "perm", perm.contiguous())
         put(self, "num_rows", rowptr.numel() - 1)
         put(self, "num_cols", int(num_cols))
-        put(self, "_transpose", None)
-        put(self, "_transpose_perm", None)
+        put(self, "_cache", {})
 
     @classmethod
     def _trusted(cls, rowptr: Tensor, col: Tensor, value: Tensor | None, num_cols: int, perm: Tensor) -> CSR:
@@ -162,6 +162,7 @@ class CSR:
 
     @property
     def device(self) -> torch.device:
+        """Where the arrays lie."""
         return self.rowptr.device
 
     @property
@@ -180,13 +181,12 @@ class CSR:
 
     def pattern_t(self) -> CSR:
         """The transpose without weights, cached."""
-        pattern: CSR | None = self._transpose
-        if pattern is None:
+        if "transpose" not in self._cache:
             rowptr, col, position = group_by_row(self.col, self.row(), self.num_cols)
             perm = self.perm.index_select(0, position)
-            pattern = CSR._trusted(rowptr, col, None, self.num_rows, perm)
-            object.__setattr__(self, "_transpose", pattern)
-            object.__setattr__(self, "_transpose_perm", position)
+            self._cache["transpose"] = CSR._trusted(rowptr, col, None, self.num_rows, perm)
+            self._cache["transpose_perm"] = position
+        pattern: CSR = self._cache["transpose"]
         return pattern
 
     def t(self) -> CSR:
@@ -198,9 +198,8 @@ class CSR:
 
     def t_perm(self) -> Tensor:
         """(nnz,) for each entry of the transpose its position in this matrix."""
-        if self._transpose_perm is None:
-            self.pattern_t()
-        position: Tensor = self._transpose_perm
+        self.pattern_t()
+        position: Tensor = self._cache["transpose_perm"]
         return position
 
     def with_value(self, value: Tensor | None) -> CSR:
@@ -210,8 +209,7 @@ class CSR:
             ShapeError: `value` does not have one row per entry.
         """
         csr = CSR._trusted(self.rowptr, self.col, _checked_value(value, self.nnz), self.num_cols, self.perm)
-        object.__setattr__(csr, "_transpose", self._transpose)
-        object.__setattr__(csr, "_transpose_perm", self._transpose_perm)
+        object.__setattr__(csr, "_cache", self._cache)
         return csr
 
     def to(self, device: torch.device | str) -> CSR:
@@ -220,9 +218,7 @@ class CSR:
             return self
         value = None if self.value is None else self.value.to(device)
         csr = CSR._trusted(self.rowptr.to(device), self.col.to(device), value, self.num_cols, self.perm.to(device))
-        if self._transpose is not None:
-            object.__setattr__(csr, "_transpose", self._transpose.to(device))
-            object.__setattr__(csr, "_transpose_perm", self._transpose_perm.to(device))
+        csr._cache.update({name: item.to(device) for name, item in self._cache.items()})
         return csr
 
     def to_scipy(self) -> sp.csr_array:
@@ -245,6 +241,7 @@ class CSR:
 
 
 def index_dtype(num_rows: int, num_cols: int, nnz: int) -> torch.dtype:
+    """int32 where sizes and positions fit, else int64."""
     return torch.int32 if max(num_rows, num_cols, nnz) < _INT32_LIMIT else torch.int64
 
 
@@ -260,6 +257,7 @@ def _checked_value(value: Tensor | None, nnz: int, name: str = "value") -> Tenso
 
 
 def check_rowptr(rowptr: Tensor, nnz: int) -> None:
+    """Raises unless `rowptr` runs from 0 to `nnz` and never decreases."""
     if rowptr.numel() == 0 or int(rowptr[0]) != 0 or int(rowptr[-1]) != nnz:
         ends = "empty" if rowptr.numel() == 0 else f"from {int(rowptr[0])} to {int(rowptr[-1])}"
         raise ShapeError(f"rowptr must run from 0 to the number of entries ({nnz}); it is {ends}.")

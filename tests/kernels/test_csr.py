@@ -100,7 +100,7 @@ def test_gradient_reaches_the_given_weights(backend: str) -> None:
 
 def test_errors() -> None:
     good = torch.tensor([[0, 1], [1, 2]])
-    with pytest.raises(IndexRangeError, match="source.*refers to 5 at position 1"):
+    with pytest.raises(IndexRangeError, match=r"source.*refers to 5 at position 1"):
         CSR.from_edge_index(torch.tensor([[0, 5], [1, 2]]), size=(3, 3))
     with pytest.raises(IndexError, match="-1"):
         CSR.from_edge_index(torch.tensor([[0, -1], [1, 2]]))

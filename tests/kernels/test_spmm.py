@@ -192,7 +192,7 @@ def test_gradient_of_weights_alone_needs_no_transpose(backend: str) -> None:
     spmm(weighted, torch.randn(6, 4, dtype=torch.float64)).sum().backward()
     assert weighted.value is not None
     assert weighted.value.grad is not None
-    assert weighted._transpose is None
+    assert not weighted._cache
 
 
 # properties

@@ -25,4 +25,6 @@ def scatter_softmax(src: Tensor, index: Tensor, dim: int = -1, dim_size: int | N
     order = group.perm.long()
     inverse = torch.empty_like(order)
     inverse[order] = torch.arange(order.numel(), device=order.device)
-    return back(edge_softmax(group, flat.index_select(0, order)).index_select(0, inverse), src.shape[dim])
+    alpha = edge_softmax(group, flat.index_select(0, order)).index_select(0, inverse)
+    result: Tensor = back(alpha, src.shape[dim])
+    return result

@@ -23,6 +23,7 @@ def sddmm(csr: CSR, q: Tensor, k: Tensor) -> Tensor:
     """Dot products ``<q[row], k[col]>`` along the entries of `csr`, whose weights play no part.
 
     Args:
+        csr: the matrix, (num_rows, num_cols).
         q: (num_rows, H, D), or (num_rows, D).
         k: (num_cols, H, D), or (num_cols, D), of the same dtype; half types are summed in float32.
 
@@ -53,7 +54,8 @@ def sddmm(csr: CSR, q: Tensor, k: Tensor) -> Tensor:
         dtype = torch.promote_types(q.dtype, k.dtype)
         q, k = q.to(dtype), k.to(dtype)
     heads = q.shape[1] if q.dim() == 3 else 0
-    return _sddmm(csr.rowptr, csr.col, q, k, heads, *transpose_of(csr, needs_grad(q, k)))
+    out: Tensor = _sddmm(csr.rowptr, csr.col, q, k, heads, *transpose_of(csr, needs_grad(q, k)))
+    return out
 
 
 def _fake(rowptr: Tensor, col: Tensor, q: Tensor, k: Tensor, heads: int, *transpose: Tensor | None) -> Tensor:

@@ -27,6 +27,7 @@ def scatter_add(
         src: numbers of any shape.
         index: (src.shape[dim],) integers, or a tensor that broadcasts to the shape of `src` as torch_scatter does it
             (missing axes are appended at the end).
+        dim: the axis that `index` runs along.
         out: must be None; accumulating into a given tensor would modify it.
         dim_size: size of the result along `dim`; default the largest index + 1.
 
@@ -194,7 +195,7 @@ def _aligned(src: Tensor, index: Tensor, dim: int) -> Tensor:
     fits = index.dim() == src.dim() and all(i in (1, s) for i, s in zip(index.shape, src.shape, strict=True))
     if not fits or index.shape[dim] != src.shape[dim]:
         raise ShapeError(
-            f"index of shape {tuple(index.shape)} does not broadcast to src of shape {tuple(src.shape)} along dim {dim}.",
+            f"index of shape {tuple(index.shape)} does not broadcast to src, {tuple(src.shape)}, along dim {dim}.",
             hint=f"one index per entry along dim {dim}",
         )
     return index

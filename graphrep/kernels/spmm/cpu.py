@@ -27,6 +27,7 @@ def spmm(
     t_col: Tensor | None,
     t_perm: Tensor | None,
 ) -> Tensor:
+    """Sum (mean 0), mean over each row's entries (1), or sum of x over the entries of its column (2)."""
     scale = None
     if mean == 2 and t_rowptr is not None:
         scale = 1 / counts(t_rowptr, torch.empty(0, dtype=accumulator(x.dtype)))
@@ -44,6 +45,7 @@ def spmm_winners(
     rowptr: Tensor,
     col: Tensor,
 ) -> Tensor:
+    """Rows of `x` go back to the column of the entry that `arg` names, times its weight."""
     return _sum(t_rowptr, t_col, t_perm, value, None, arg, x, False)
 
 
@@ -91,6 +93,7 @@ def spmm_extreme(
     t_col: Tensor | None,
     t_perm: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
+    """Maximum (sign 1) or minimum (-1) and the first entry that attains it (NaN above all)."""
     rows, total = rowptr.numel() - 1, accumulator(x.dtype)
     shape = (rows, *x.shape[1:])
     out = _numba.empty_output(shape, total)

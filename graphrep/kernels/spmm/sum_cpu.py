@@ -4,8 +4,9 @@ Bytes: E rows of d numbers gathered, n rows written, E indices (and weights) str
 block of up to 64 columns is summed in registers. Rows of 256 bytes or more are prefetched, because the hardware cannot
 guess a gather; wider rows are taken in groups of edges so that the later blocks find their lines in the L1 cache.
 
-`value` and `arg`, which may be None, decide at compile time what a kernel does. Helpers pass on what does not change as two tuples: the arrays ``a = (col, perm, scale, x)`` as pointers
-and the sizes ``n = (last edge, numbers per row, heads, has value, has perm, has scale)``.
+`value` and `arg`, which may be None, decide at compile time what a kernel does. Helpers pass on the rest as two
+tuples: the arrays ``a = (col, perm, scale, x)`` as pointers and the sizes ``n = (last edge, numbers per row, heads,
+has value, has perm, has scale)``.
 """
 
 from __future__ import annotations
