@@ -62,6 +62,8 @@ def _sum(
     rows, total = rowptr.numel() - 1, accumulator(x.dtype)
     out = _numba.empty_output((rows, *x.shape[1:]), total)
     if out.numel():
+        if value is not None and perm is not None:  # one pass over E numbers is cheaper than a gather inside the kernel
+            value = value.index_select(0, perm)
         flat, weights = flat_bits(x), value is not None or scale is not None
         stride = out.numel() // rows
         kernel_args = (
@@ -69,7 +71,7 @@ def _sum(
             rowptr.numpy(),
             col.numpy(),
             flat_array(value, total) if weights else None,
-            flat_array(perm, rowptr.dtype) if weights or arg is not None else None,
+            None if arg is None else flat_array(perm, rowptr.dtype),
             flat_array(scale, total) if weights else None,
             None if arg is None else arg.reshape(-1).numpy(),
             flat,

@@ -6,7 +6,7 @@ guess a gather; wider rows are taken in groups of edges so that the later blocks
 
 `value` and `arg`, which may be None, decide at compile time what a kernel does. Helpers pass on the rest as two
 tuples: the arrays ``a = (col, perm, scale, x)`` as pointers and the sizes ``n = (last edge, numbers per row, heads,
-has value, has perm, has scale)``.
+has value, has scale)``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def sum_rows(
     """Writes ``out[i] = sum_e w_e x[col[e]]`` (over the number of edges if `mean`) for flat `x` and `out`.
 
     `bounds`: first row of each chunk. `stack`: scratch space for long rows.
-    `value` None: no weights. Else ``w_e = value[perm[e]] * scale[col[e]]``, where an empty array leaves its factor out.
+    `value` None: no weights. Else ``w_e = value[e] * scale[col[e]]``, where an empty array leaves its factor out.
     `arg` not None: x[j, c] counts only for the entry ``perm[e] == arg[j, c]`` (the way back from a maximum).
     `line`: numbers per cache line if rows are to be prefetched, else 0.
     """
@@ -67,9 +67,9 @@ def sum_rows(
     depth = stack.size // (bounds.size - 1)
     a = (address(col), address(perm), address(scale), address(x))
     if value is None:
-        n = (col.size - 1, stride, heads, False, False, False)
+        n = (col.size - 1, stride, heads, False, False)
     else:
-        n = (col.size - 1, stride, heads, value.size > 0, perm.size > 0, scale.size > 0)
+        n = (col.size - 1, stride, heads, value.size > 0, scale.size > 0)
     for chunk in prange(bounds.size - 1):
         for i in range(bounds[chunk], bounds[chunk + 1]):
             begin, end = np.int64(rowptr[i]), np.int64(rowptr[i + 1])
@@ -218,10 +218,9 @@ def _add(acc: Any, a: Any, value: Any, arg: Any, n: Any, j: int, head: int, e: i
 
 @inline  # type: ignore[untyped-decorator]
 def _weight(a: Any, value: Any, n: Any, source: int, head: int, e: int) -> Any:
-    _, perm, scale, _ = a
-    _, _, heads, has_value, has_perm, has_scale = n
+    _, _, scale, _ = a
+    _, _, heads, has_value, has_scale = n
     if not has_value:
         return at(scale, source)
-    entry = np.int64(at(perm, e)) if has_perm else np.int64(e)
-    weight = at(value, entry * heads + head)
+    weight = at(value, np.int64(e) * heads + head)
     return weight * at(scale, source) if has_scale else weight
