@@ -1,6 +1,7 @@
 """Sparse kernels: tensors in, tensors out; no graph objects above :class:`CSR`."""
 
 from graphrep.kernels._dispatch import backend
+from graphrep.kernels._warmup import warmup
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
 from graphrep.kernels.norm import gcn_norm
@@ -35,4 +36,5 @@ __all__ = [
     "segment_csr",
     "segment_reduce",
     "spmm",
+    "warmup",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
+from numba import prange
 from torch import Tensor
 
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._library import define
+from graphrep.kernels._numba import SMALL_WORK, empty_output, num_threads, twin
 
 __all__ = ["group_by_row"]
 
@@ -46,25 +47,37 @@ def _reference(row: Tensor, col: Tensor, num_rows: int) -> tuple[Tensor, Tensor,
 
 @register("group_by_row", "cpu")
 def _cpu(row: Tensor, col: Tensor, num_rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    outputs = _count_and_place(row.contiguous().numpy(), col.contiguous().numpy(), num_rows)
-    rowptr, sorted_col, perm = (torch.from_numpy(a) for a in outputs)
-    return rowptr, sorted_col, perm
+    kind = np.int32 if row.dtype == torch.int32 else np.int64
+    parts = num_threads() if row.numel() >= SMALL_WORK and num_rows <= row.numel() else 1
+    counts = np.zeros((parts, num_rows), kind)
+    rowptr = np.zeros(num_rows + 1, kind)
+    sorted_col, perm = empty_output((row.numel(),), col.dtype), empty_output((row.numel(),), row.dtype)
+    arrays = (row.contiguous().numpy(), col.contiguous().numpy(), counts, rowptr, sorted_col.numpy(), perm.numpy())
+    _count_and_place(*arrays, work=row.numel() if parts > 1 else 0)
+    return torch.from_numpy(rowptr), sorted_col, perm
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count_and_place(row: Any, col: Any, num_rows: int) -> Any:
-    """Serial on purpose: stable placement is one dependent pass, and it is bound by random writes."""
-    rowptr = np.zeros(num_rows + 1, dtype=row.dtype)
-    for r in row:
-        rowptr[r + 1] += 1
+@twin()
+def _count_and_place(row: Any, col: Any, counts: Any, rowptr: Any, sorted_col: Any, perm: Any) -> None:
+    """A counting sort in which each part of the list counts, and later places, its own entries.
+
+    Within a row the parts follow one another, so the result is the stable sort whatever the number of parts.
+    """
+    parts, num_rows = counts.shape
+    size = (row.size + parts - 1) // parts
+    for part in prange(parts):
+        for e in range(part * size, min((part + 1) * size, row.size)):
+            counts[part, row[e]] += 1
+    position = 0
     for i in range(num_rows):
-        rowptr[i + 1] += rowptr[i]
-    cursor = rowptr[:-1].copy()
-    sorted_col = np.empty_like(col)
-    perm = np.empty_like(row)
-    for e in range(row.size):
-        position = cursor[row[e]]
-        sorted_col[position] = col[e]
-        perm[position] = e
-        cursor[row[e]] = position + 1
-    return rowptr, sorted_col, perm
+        for part in range(parts):
+            count = counts[part, i]
+            counts[part, i] = position
+            position += count
+        rowptr[i + 1] = position
+    for part in prange(parts):
+        for e in range(part * size, min((part + 1) * size, row.size)):
+            place = counts[part, row[e]]
+            sorted_col[place] = col[e]
+            perm[place] = e
+            counts[part, row[e]] = place + 1

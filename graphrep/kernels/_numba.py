@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.core import types as nb_types
 from numba.extending import intrinsic
 
-__all__ = ["TwinKernel", "empty_output", "int_bits", "num_threads", "prefetch_row", "twin"]
+__all__ = ["SMALL_WORK", "TwinKernel", "empty_output", "int_bits", "num_threads", "prefetch_row", "twin"]
 
 SMALL_WORK = 65_536  # elements below which threads cost more than they bring
 HUGE_PAGE_BYTES = 4 << 20  # numpy asks the kernel for huge pages at this size and above

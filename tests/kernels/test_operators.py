@@ -10,8 +10,9 @@ from kernel_cases import REDUCTIONS, random_csr
 from torch import Tensor
 
 from graphrep.errors import DeviceError, UnknownNameError
-from graphrep.kernels import CSR, backend, edge_softmax, scatter, sddmm, spmm
+from graphrep.kernels import CSR, backend, edge_softmax, scatter, sddmm, spmm, warmup
 from graphrep.kernels._dispatch import implementation, implementations
+from graphrep.kernels.spmm.sum_cpu import sum_rows
 
 OPS = torch.ops.graphrep
 
@@ -74,6 +75,14 @@ def test_every_operation_has_a_reference_and_a_cpu_kernel() -> None:
     ours = {"spmm", "spmm_extreme", "spmm_winners", "sddmm", "sddmm_winners", "edge_softmax", "edge_softmax_backward"}
     assert ours | {"group_by_row"} <= set(table)
     assert all({"reference", "cpu"} <= set(table[op]) for op in ours)
+
+
+def test_warmup_leaves_nothing_to_compile() -> None:
+    warmup(parallel=False)
+    before = len(sum_rows.serial.signatures)
+    x = torch.randn(5, 3, requires_grad=True)
+    spmm(random_csr(4, 5, 9), x).sum().backward()
+    assert len(sum_rows.serial.signatures) == before
 
 
 def test_backend_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,21 +20,8 @@ from graphrep.kernels._dispatch import register
 from graphrep.kernels._numba import twin
 from graphrep.kernels._ops import accumulator, bounds_of, flat_array, flat_bits, rounded
 from graphrep.kernels._rows import CHUNKS, helper, inline
-from graphrep.kernels._simd import (
-    address,
-    at,
-    put,
-    vabove,
-    vadd,
-    vexp,
-    vfirst,
-    vload,
-    vmul,
-    vpick,
-    vstore,
-    vsub,
-    vzero,
-)
+from graphrep.kernels._simd import address, at, put, vload, vstore, vzero
+from graphrep.kernels._simd_math import vabove, vadd, vexp, vfirst, vmul, vpick, vsub
 
 __all__ = ["edge_softmax", "edge_softmax_backward"]
 

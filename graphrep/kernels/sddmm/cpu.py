@@ -16,18 +16,8 @@ from graphrep.kernels._dispatch import register
 from graphrep.kernels._numba import twin
 from graphrep.kernels._ops import accumulator, bounds_of, flat_bits, line_of, rounded
 from graphrep.kernels._rows import AHEAD, helper, inline
-from graphrep.kernels._simd import (
-    address,
-    prefetch,
-    vequal,
-    vfma,
-    vload,
-    vload_int,
-    vpick,
-    vsum,
-    vzero,
-    vzero_like,
-)
+from graphrep.kernels._simd import address, prefetch, vload, vload_int, vzero, vzero_like
+from graphrep.kernels._simd_math import vequal, vfma, vpick, vsum
 
 __all__ = ["sddmm", "sddmm_winners"]
 

@@ -13,19 +13,8 @@ from numba import prange
 
 from graphrep.kernels._numba import twin
 from graphrep.kernels._rows import AHEAD, helper, inline
-from graphrep.kernels._simd import (
-    address,
-    at,
-    prefetch,
-    vabove,
-    vfill,
-    vload,
-    vload_int,
-    vmul,
-    vpick,
-    vstore,
-    vzero,
-)
+from graphrep.kernels._simd import address, at, prefetch, vfill, vload, vload_int, vstore, vzero
+from graphrep.kernels._simd_math import vabove, vmul, vpick
 
 __all__ = ["extreme_rows"]
 

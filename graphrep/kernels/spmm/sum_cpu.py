@@ -18,22 +18,8 @@ from numba import prange
 
 from graphrep.kernels._numba import twin
 from graphrep.kernels._rows import AHEAD, PIECE, helper, inline
-from graphrep.kernels._simd import (
-    address,
-    at,
-    prefetch,
-    put,
-    vadd,
-    vdiv,
-    vequal,
-    vfma,
-    vload,
-    vload_int,
-    vpick,
-    vstore,
-    vzero,
-    vzero_like,
-)
+from graphrep.kernels._simd import address, at, prefetch, put, vload, vload_int, vstore, vzero, vzero_like
+from graphrep.kernels._simd_math import vadd, vdiv, vequal, vfma, vpick
 
 __all__ = ["sum_rows"]
 
