@@ -24,7 +24,7 @@ class Network(torch.nn.Module):
 def main() -> None:
     torch.manual_seed(0)
     graph = gr.load("karate")
-    data = graph.to_pyg()
+    data = gr.to_pyg(graph)
     data.x = gr.FastRP(dim=32, seed=0).fit_transform(graph)  # (34, 32)
 
     known = torch.tensor([0, 33])  # the two leaders, one of each side

@@ -24,6 +24,10 @@ _NAMES = {
     "load_embeddings": "graphrep.data.embeddings",
     "read": "graphrep.data.read",
     "save_embeddings": "graphrep.data.embeddings",
+    "to_dgl": "graphrep.interop.dgl",
+    "to_networkx": "graphrep.interop.networkx",
+    "to_pyg": "graphrep.interop.pyg",
+    "to_scipy": "graphrep.interop.scipy",
     "tune_fastrp": "graphrep.tuning",
 }
 

@@ -12,7 +12,8 @@ import pytest
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text()
 PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-COMMANDS = sorted(set(re.findall(r"graphrep ([a-z]+)\b", "\n".join(re.findall(r"`[^`]+`|```.*?```", TEXT, re.DOTALL)))))
+SHELL = re.sub(r"```python\n.*?```", "", TEXT, flags=re.DOTALL)
+COMMANDS = sorted(set(re.findall(r"[`$] ?graphrep ([a-z]+)\b", SHELL)))
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON_BLOCKS)))
