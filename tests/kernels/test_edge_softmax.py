@@ -87,10 +87,10 @@ def test_half_types(dtype: torch.dtype, backend: str) -> None:
 # gradients
 
 
-@pytest.mark.parametrize("heads", [None, 2, 3])
+@pytest.mark.parametrize("heads", [None, 3])
 def test_gradcheck(heads: int | None, backend: str) -> None:
-    csr = random_csr(5, 4, 12)
-    shape = (12,) if heads is None else (12, heads)
+    csr = random_csr(4, 4, 7)
+    shape = (7,) if heads is None else (7, heads)
     logits = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: edge_softmax(csr, x), (logits,))
     assert torch.autograd.gradgradcheck(lambda x: edge_softmax(csr, x), (logits,))

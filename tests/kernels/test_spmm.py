@@ -267,7 +267,7 @@ def test_strided_input_vectors_and_wide_shapes(backend: str) -> None:
 
 
 def test_int64_layout_gives_the_same(backend: str) -> None:
-    csr = random_csr(6, 5, 20, weights=())
+    csr = random_csr(6, 5, 20)
     wide = CSR._trusted(csr.rowptr.long(), csr.col.long(), csr.value, csr.num_cols, csr.perm.long())
     x = torch.randn(5, 70, dtype=torch.float64)
     assert torch.equal(spmm(wide, x), spmm(csr, x))
