@@ -23,7 +23,6 @@ __all__ = [
     "flat_array",
     "flat_bits",
     "line_of",
-    "needs_grad",
     "over",
     "rounded",
     "transpose_of",
@@ -31,11 +30,6 @@ __all__ = [
 
 CACHE_LINE = 64
 PREFETCH_BYTES = 256  # rows below this size are fetched faster without hints
-
-
-def needs_grad(*tensors: Tensor | None) -> bool:
-    """Whether autograd will ask for a gradient with respect to any of these."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:

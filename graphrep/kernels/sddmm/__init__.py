@@ -9,8 +9,8 @@ from torch import Tensor
 
 from graphrep.errors import ShapeError
 from graphrep.kernels._check import check_device, check_floating
-from graphrep.kernels._library import define
-from graphrep.kernels._ops import needs_grad, transpose_of
+from graphrep.kernels._library import define, needs_grad
+from graphrep.kernels._ops import transpose_of
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.sddmm import cpu, reference  # noqa: F401  (they register themselves)
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels._check import check_device, check_floating
-from graphrep.kernels._library import define
-from graphrep.kernels._ops import needs_grad, over, transpose_of
+from graphrep.kernels._library import define, needs_grad
+from graphrep.kernels._ops import over, transpose_of
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.spmm import cpu, reference  # noqa: F401  (they register themselves)
 from graphrep.typing import Reduction
