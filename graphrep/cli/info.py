@@ -74,7 +74,7 @@ def _devices() -> list[str]:
         properties = torch.cuda.get_device_properties(index)
         lines.append(f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
     if torch.version.cuda is None:
-        lines.append("cuda: this torch has no CUDA support; see https://pytorch.org/get-started/locally for a build")
+        lines.append("cuda: this torch has no CUDA support; a CUDA build of torch brings it")
     elif len(lines) == 1:
         lines.append(f"cuda: torch was built for CUDA {torch.version.cuda} but finds no GPU")
     return lines
