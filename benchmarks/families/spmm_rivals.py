@@ -53,6 +53,8 @@ def _pyg_spmm(inputs: Any) -> Timed:
 
 
 def _pyg_edge_index(inputs: Any) -> Timed:
+    if inputs.reduce == "max" and inputs.backward:
+        messages_fit(4 * inputs.forms.nnz, inputs.x.shape[1])  # its gradient holds several E x d arrays at once
     edge_index = inputs.forms.edge_index
     value = inputs.forms.weight if inputs.weighted else None
     return _timed(inputs, lambda x: edge_index.matmul(x, input_value=value, reduce=inputs.reduce))
