@@ -97,7 +97,8 @@ def _computed(rowptr: Tensor) -> Schedule:
     start, stop = rowptr[:-1][order], rowptr[1:][order]
 
     def part(first: int, last: int) -> Work:
-        return Work(start[first:last], stop[first:last], row[first:last])
+        # Copies, because kernels are compiled anew for pointers that are not aligned to 16 bytes.
+        return Work(start[first:last].clone(), stop[first:last].clone(), row[first:last].clone())
 
     hubs = part(num_whole, degree.numel())
     pieces, hubs = _cut(hubs, per_row[order[num_whole:]], num_pieces)

@@ -7,6 +7,7 @@ come from plain functions of the shapes: no timing at run time, so the same inpu
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ __all__ = [
     "CompileCase",
     "Tile",
     "accumulator",
+    "ceil_div",
     "empty",
     "jit",
     "launch",
@@ -54,8 +56,9 @@ class CompileCase(NamedTuple):
     Attributes:
         kernel: the function that :func:`jit` gave.
         signature: argument name -> ``"*fp32"``, ``"i32"``, ...; ``"i32:16"`` is a number known to be divisible by 16.
-            Pointers count as aligned to 16 bytes. Arguments of `constants` are left out.
-        constants: constexpr arguments, and pointers that are None.
+            Pointers count as aligned to 16 bytes. Of arguments that neither this nor `constants` names, those called
+            ``..._ptr`` are None and the others ``"i32"``.
+        constants: constexpr arguments.
         num_warps: as the launch has it.
         wide_loads: the widest load of the PTX must be 128 bits.
         spills: bytes of spilled registers that are allowed.
@@ -79,10 +82,14 @@ class Tile(NamedTuple):
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """``triton.jit`` with a type: ``kernel[grid](...)`` runs it, other kernels call it."""
+    """``triton.jit`` with a type: ``kernel[grid](...)`` runs it, other kernels call it.
+
+    An argument named `count` changes with the graph and is not specialised, so no new graph waits for the compiler.
+    """
     import triton
 
-    return triton.jit(function)
+    names = [name for name in inspect.signature(function).parameters if name == "count"]
+    return triton.jit(function, do_not_specialize=names)
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *args: Any, on: Tensor, num_warps: int = 4, **constants: Any) -> None:
@@ -111,6 +118,11 @@ def accumulator(dtype: torch.dtype) -> Any:
 def pointer(dtype: torch.dtype) -> str:
     """The name of a pointer to `dtype` in the signature of a :class:`CompileCase`."""
     return _POINTERS[dtype]
+
+
+def ceil_div(n: int, size: int) -> int:
+    """Blocks of `size` that cover `n`."""
+    return -(-n // size)
 
 
 def next_power_of_2(n: int) -> int:
