@@ -13,7 +13,8 @@ from graphrep.kernels._dispatch import implementation
 __all__ = ["define", "needs_grad"]
 
 _LIBRARY = torch.library.Library("graphrep", "FRAGMENT")  # type: ignore[no-untyped-call]
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
+_modes = torch._C._len_torch_dispatch_stack
+_transforms = torch._C._functorch.peek_interpreter_stack
 
 
 def needs_grad(*tensors: Tensor | None) -> bool:
@@ -55,10 +56,14 @@ def define(schema: str, fake: Callable[..., Any], *, device_of: int = 0) -> Call
 
 def _watched(args: tuple[Any, ...]) -> bool:
     """Whether autograd, a dispatch mode, a function transform or a tensor subclass must see this call."""
-    if torch._C._len_torch_dispatch_stack() or torch._C._functorch.peek_interpreter_stack() is not None:
+    if _modes() or _transforms() is not None:
         return True
     tracked = torch.is_grad_enabled()
     for arg in args:
-        if isinstance(arg, torch.Tensor) and (type(arg) not in _PLAIN or (tracked and arg.requires_grad)):
+        kind = type(arg)
+        if kind is torch.Tensor or kind is torch.nn.Parameter:
+            if tracked and arg.requires_grad:
+                return True
+        elif isinstance(arg, torch.Tensor):
             return True
     return False

@@ -21,9 +21,10 @@ from numba.core import cgutils
 from numba.core import types as nb_types
 from numba.extending import intrinsic
 
-__all__ = ["SMALL_WORK", "TwinKernel", "empty_output", "int_bits", "num_threads", "prefetch_row", "twin"]
+__all__ = ["CACHE_LINE", "SMALL_WORK", "TwinKernel", "empty_output", "int_bits", "num_threads", "prefetch_row", "twin"]
 
 SMALL_WORK = 65_536  # elements below which threads cost more than they bring
+CACHE_LINE = 64
 HUGE_PAGE_BYTES = 4 << 20  # numpy asks the kernel for huge pages at this size and above
 
 _forked = False
@@ -108,15 +109,19 @@ def prefetch_row(typingctx: Any, array: Any, offset: Any) -> Any:
 def empty_output(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """An uninitialised CPU tensor; large ones come from numpy, which asks for huge pages.
 
-    First touch of 256 MB in 4 KB pages costs several times what the kernels need to fill it.
+    First touch of 256 MB in 4 KB pages costs several times what the kernels need to fill it. numpy's memory starts 16
+    bytes behind a cache line; a tensor that starts there would spread each 64-byte row over two lines.
     """
     size = math.prod(shape) * dtype.itemsize
     if size < HUGE_PAGE_BYTES:
         return torch.empty(shape, dtype=dtype)
-    return torch.from_numpy(np.empty(size, dtype=np.uint8)).view(dtype).reshape(shape)
+    memory = np.empty(size + CACHE_LINE, dtype=np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return torch.from_numpy(memory[start : start + size]).view(dtype).reshape(shape)
 
 
 def int_bits(x: torch.Tensor) -> np.ndarray[Any, Any]:
     """A numpy view of a CPU tensor; half types, which numba lacks, come as their bits in int16."""
-    x = x.detach()
-    return (x.view(torch.int16) if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
+    if x.requires_grad:
+        x = x.detach()
+    return (x.view(torch.int16) if x.dtype.itemsize == 2 and x.is_floating_point() else x).numpy()

@@ -59,14 +59,14 @@ def _sum(
     x: Tensor,
     mean: bool,
 ) -> Tensor:
-    rows, total = rowptr.numel() - 1, accumulator(x.dtype)
+    rows, total = rowptr.shape[0] - 1, accumulator(x.dtype)
     out = _numba.empty_output((rows, *x.shape[1:]), total)
-    if out.numel():
+    numbers = out.numel()
+    if numbers:
         if value is not None and perm is not None:  # one pass over E numbers is cheaper than a gather inside the kernel
             value = value.index_select(0, perm)
-        flat, weights = flat_bits(x), value is not None or scale is not None
-        stride = out.numel() // rows
-        kernel_args = (
+        entries, stride, weights = col.shape[0], numbers // rows, value is not None or scale is not None
+        sum_rows(
             bounds_of(rowptr),
             rowptr.numpy(),
             col.numpy(),
@@ -74,12 +74,14 @@ def _sum(
             None if arg is None else flat_array(perm, rowptr.dtype),
             flat_array(scale, total) if weights else None,
             None if arg is None else arg.reshape(-1).numpy(),
-            flat,
-            out.view(-1).numpy(),
-            scratch(col.numel(), stride, total),
+            flat_bits(x),
+            out.numpy().reshape(-1),
+            scratch(entries, stride, total),
+            value.shape[1] if value is not None and value.dim() == 2 else 1,
+            mean,
+            line_of(x),
+            work=entries * stride + numbers,
         )
-        heads = value.shape[1] if value is not None and value.dim() == 2 else 1
-        sum_rows(*kernel_args, heads, mean, line_of(x), work=col.numel() * stride + out.numel())
     return rounded(out, x.dtype)
 
 
@@ -96,11 +98,12 @@ def spmm_extreme(
     t_perm: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Maximum (sign 1) or minimum (-1) and the first entry that attains it (NaN above all)."""
-    rows, total = rowptr.numel() - 1, accumulator(x.dtype)
+    rows, total = rowptr.shape[0] - 1, accumulator(x.dtype)
     shape = (rows, *x.shape[1:])
     out = _numba.empty_output(shape, total)
     arg = _numba.empty_output(shape, rowptr.dtype) if need_arg else rowptr.new_empty(0)
-    if out.numel():
+    numbers = out.numel()
+    if numbers:
         heads = value.shape[1] if value is not None and value.dim() == 2 else 1
         extreme_rows(
             bounds_of(rowptr),
@@ -108,11 +111,11 @@ def spmm_extreme(
             col.numpy(),
             None if value is None and sign > 0 else flat_array(value, total),
             flat_bits(x),
-            out.view(-1).numpy(),
-            arg.view(-1).numpy() if need_arg else None,
+            out.numpy().reshape(-1),
+            arg.numpy().reshape(-1) if need_arg else None,
             heads,
             sign,
             line_of(x),
-            work=col.numel() * (out.numel() // rows) + out.numel(),
+            work=col.shape[0] * (numbers // rows) + numbers,
         )
     return rounded(out, x.dtype), arg

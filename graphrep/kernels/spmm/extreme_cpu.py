@@ -36,6 +36,7 @@ def extreme_rows(
     else:
         n = (col.size - 1, stride, heads, sign, value.size > 0)
     group = max(8, GROUP_NUMBERS // stride)
+    narrow = stride == 16 and heads == 1  # where a row is so little work that the call to `_group` would show
     for chunk in prange(bounds.size - 1):
         for i in range(bounds[chunk], bounds[chunk + 1]):
             begin, end, base = np.int64(rowptr[i]), np.int64(rowptr[i + 1]), i * stride
@@ -44,6 +45,9 @@ def extreme_rows(
                     out[j] = 0
                     if arg is not None:
                         arg[j] = -1
+            elif narrow:
+                _block(vzero(a[1], 16), a, address(value), address(arg), n, base, 0, 0, False, begin, end, sign, 0)
+                continue
             for start in range(begin, end, group):
                 stop = min(start + group, end)
                 _group(
@@ -72,9 +76,12 @@ def _group(
         while j + 32 <= edge:
             _block(vzero(x, 32), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
             j, ahead = j + 32, 0
-        while j + 8 <= edge:
-            _block(vzero(x, 8), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
-            j, ahead = j + 8, 0
+        while j + 16 <= edge:
+            _block(vzero(x, 16), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
+            j, ahead = j + 16, 0
+        while j + 4 <= edge:
+            _block(vzero(x, 4), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
+            j, ahead = j + 4, 0
         while j < edge:
             _block(vzero(x, 1), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
             j += 1
@@ -100,7 +107,7 @@ def _block(
     best = vload(out, place, best) if more else _message(best, a, value, n, j, head, start)
     if arg is not None:
         winner = vload_int(arg, place, best) if more else vfill(arg, start, best)
-    for e in range(start, stop):
+    for e in range(start if more or line > 0 else start + 1, stop):
         if line > 0:
             origin = np.int64(at(col, min(e + AHEAD, n[0]))) * n[1]
             for offset in range(0, n[1], line):
