@@ -37,6 +37,7 @@ _group_by_row = define(
 )
 
 
+@register("group_by_row", "cuda")  # torch's stable sort is a radix sort there; the counts are integers, so exact
 @register("group_by_row", "reference")
 def _reference(row: Tensor, col: Tensor, num_rows: int) -> tuple[Tensor, Tensor, Tensor]:
     perm = torch.sort(row, stable=True).indices

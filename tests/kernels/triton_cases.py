@@ -40,7 +40,7 @@ def compile_cases() -> list[tuple[str, CompileCase]]:
 
 
 def kernels() -> dict[str, Any]:
-    """name -> every kernel that is launched, which are those that return nothing; others are called by these."""
+    """Name -> every kernel that is launched, which are those that return nothing; others are called by these."""
     return {
         f"{module.__name__}:{name}": value
         for module in cuda_modules()

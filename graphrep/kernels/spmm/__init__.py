@@ -12,12 +12,16 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
+from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_floating
 from graphrep.kernels._library import define, needs_grad
 from graphrep.kernels._ops import over, transpose_of
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.spmm import cpu, reference  # noqa: F401  (they register themselves)
 from graphrep.typing import Reduction
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.spmm import cuda  # noqa: F401
 
 __all__ = ["at_winners", "spmm"]
 

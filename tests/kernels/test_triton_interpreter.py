@@ -1,0 +1,205 @@
+"""The Triton kernels against the float64 reference: on a CUDA device where there is one, else in the interpreter.
+
+The interpreter runs the same source, so index arithmetic, masks, types and the order of sums are what they are on the
+device; it does not see races or misaligned reads. Graphs have a few hundred edges, because it is slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from kernel_cases import REDUCTIONS, close, random_csr
+from torch import Tensor
+from triton_cases import DEVICE
+
+from graphrep.kernels import CSR, _schedule, _triton, scatter_max, scatter_mean, segment_reduce, spmm
+from graphrep.kernels._schedule import SHORT, schedule_of
+
+pytestmark = pytest.mark.skipif(not _triton.AVAILABLE, reason="Triton is not installed")
+
+# Largest error over largest value. float32: sums of up to 200 terms of size 1. Half types: one rounding of the result.
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 3e-6, torch.float16: 2**-10, torch.bfloat16: 2**-7}
+DTYPES = tuple(TOLERANCE)
+PIECE = 48  # rows are cut into pieces of this many entries here, because the interpreter is slow
+
+
+@pytest.fixture(autouse=True)
+def _poisoned_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _triton.empty
+
+    def poisoned(*args: Any) -> Tensor:
+        out = plain(*args)
+        return out.fill_(float("nan") if out.dtype.is_floating_point else -77)
+
+    monkeypatch.setattr(_triton, "empty", poisoned)
+
+
+@pytest.fixture(autouse=True)
+def _short_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "real_pieces" not in request.fixturenames:
+        monkeypatch.setattr(_schedule, "PIECE", PIECE)
+
+
+@pytest.fixture
+def real_pieces() -> int:
+    """Cuts rows where the package does."""
+    return _schedule.PIECE
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], tuple[Any, Any]]:
+    """Runs a function on the Triton kernels and on the reference."""
+
+    def run(function: Callable[[], Any]) -> tuple[Any, Any]:
+        monkeypatch.setenv("GRAPHREP_BACKEND", "cuda")
+        found = function()
+        monkeypatch.setenv("GRAPHREP_BACKEND", "reference")
+        return found, function()
+
+    return run
+
+
+@pytest.fixture
+def triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHREP_BACKEND", "cuda")
+
+
+def uneven(seed: int = 0, *, weights: tuple[int, ...] | None = None, hub: int = 3 * PIECE + 7) -> CSR:
+    """Empty, short and long rows, rows of exactly `SHORT`, one more and `PIECE` entries, and one cut into pieces."""
+    degrees = torch.tensor([0, 3, SHORT, SHORT + 1, 40, hub, 1, 0, PIECE])
+    generator = torch.Generator().manual_seed(seed)
+    destination = torch.repeat_interleave(torch.arange(9), degrees)
+    source = torch.randint(0, 11, destination.shape, generator=generator)
+    value = None if weights is None else torch.randn(source.numel(), *weights, generator=generator)
+    return CSR.from_edge_index(torch.stack([source, destination]), value, size=(11, 9)).to(DEVICE)
+
+
+def numbers(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE, dtype)
+
+
+def wide_indices(csr: CSR) -> CSR:
+    """The same matrix with int64 indices, as a matrix of more than 2^31 entries has them."""
+    arrays = (csr.rowptr.long(), csr.col.long(), csr.value, csr.num_cols, csr.perm.long())
+    return CSR._trusted(*arrays)
+
+
+# the schedule
+
+
+@pytest.mark.parametrize("hub", [0, PIECE + 1, 3 * PIECE, 3 * PIECE + 1])
+def test_the_schedule_covers_every_entry_once(hub: int) -> None:
+    csr = uneven(hub=hub)
+    schedule, degree = schedule_of(csr.rowptr), csr.degree()
+    seen = torch.zeros(csr.nnz, dtype=torch.int64)
+    for work in (schedule.short, schedule.long, schedule.pieces):
+        for start, stop, row in zip(work.start.tolist(), work.stop.tolist(), work.row.tolist(), strict=True):
+            assert 0 <= stop - start <= PIECE
+            assert (csr.row()[start:stop] == row).all()
+            seen[start:stop] += 1
+    assert (seen == 1).all()
+    rows = torch.cat([schedule.short.row, schedule.long.row, schedule.hubs.row])
+    assert sorted(rows.tolist()) == list(range(csr.num_rows))
+    assert (degree[schedule.short.row.long()] <= SHORT).all()
+    assert (degree[schedule.hubs.row.long()] > PIECE).all()
+    assert int((schedule.hubs.stop - schedule.hubs.start).sum()) == schedule.pieces.count
+
+
+def test_the_schedule_is_kept_with_the_offsets_and_follows_changes() -> None:
+    rowptr = torch.tensor([0, 2, PIECE + 3], device=DEVICE)
+    first = schedule_of(rowptr)
+    assert schedule_of(rowptr) is first
+    assert first.hubs.count == 1
+    rowptr[1] = 20
+    assert schedule_of(rowptr) is not first
+    assert schedule_of(rowptr).hubs.count == 0
+
+
+# values
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+def test_spmm_of_every_type(reduce: str, dtype: torch.dtype, both: Any) -> None:
+    """Small integers, so that the comparison sees the same ties in every type."""
+    csr = uneven()
+    x = torch.randint(-8, 8, (11, 20), generator=torch.Generator().manual_seed(2)).to(DEVICE, dtype)
+    for matrix in (csr, wide_indices(csr)):
+        found, wanted = both(lambda matrix=matrix: spmm(matrix, x, reduce=reduce))
+        assert found.dtype == dtype
+        close(found, wanted, TOLERANCE[dtype])
+    if reduce in ("max", "min"):
+        found, wanted = both(lambda: spmm(csr, x, reduce=reduce, return_arg=True)[1])
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("width", [1, 2, 63, 64, 130])
+@pytest.mark.parametrize("weights", [None, ()])
+def test_spmm_of_every_width(width: int, weights: tuple[int, ...] | None, both: Any) -> None:
+    csr, x = uneven(weights=weights, hub=PIECE + 7), numbers(11, width)
+    for reduce in ("mean", "max"):
+        close(*both(lambda reduce=reduce: spmm(csr, x, reduce=reduce)), TOLERANCE[torch.float32])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_per_head(dtype: torch.dtype, both: Any) -> None:
+    csr, x = uneven(weights=(3,), hub=0), numbers(11, 3, 7, dtype=dtype)
+    for reduce in ("sum", "min"):
+        close(*both(lambda reduce=reduce: spmm(csr, x, reduce=reduce)), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+def test_nan_and_infinity(reduce: str, both: Any) -> None:
+    """NaN spreads and the first one wins; a row of only -inf has that as its maximum; hubs do the same by pieces."""
+    csr, x = uneven(hub=PIECE + 20), numbers(11, 4)
+    x[2, 0], x[3, 0], x[:, 1], x[5, 2], x[6, 2] = torch.nan, torch.nan, -torch.inf, torch.inf, -torch.inf
+    found, wanted = both(lambda: spmm(csr, x, reduce=reduce))
+    torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-5, atol=1e-5)
+    if reduce in ("max", "min"):
+        found, wanted = both(lambda: spmm(csr, x, reduce=reduce, return_arg=True)[1])
+        assert torch.equal(found, wanted)
+
+
+def test_long_rows_are_summed_in_pieces(triton: None, real_pieces: int) -> None:
+    """A float32 sum in sequence over 6,000 numbers misses this bound several times."""
+    count = 6000
+    edges = torch.stack([torch.arange(count), torch.zeros(count, dtype=torch.int64)])
+    csr = CSR.from_edge_index(edges, size=(count, 1)).to(DEVICE)
+    x = torch.rand(count, 2, generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    wanted = x.double().sum(0)
+    assert float(((spmm(csr, x)[0].double() - wanted) / wanted).abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("num_dst", "num_src", "num_edges"), [(0, 3, 0), (3, 3, 0), (1, 1, 1), (2, 63, 30), (63, 2, 9)]
+)
+def test_empty_and_small_graphs(num_dst: int, num_src: int, num_edges: int, both: Any) -> None:
+    csr, x = random_csr(num_dst, num_src, num_edges).to(DEVICE), numbers(num_src, 3)
+    for reduce in REDUCTIONS:
+        close(*both(lambda reduce=reduce: spmm(csr, x, reduce=reduce)), TOLERANCE[torch.float32])
+
+
+def test_inputs_that_are_not_contiguous(both: Any) -> None:
+    csr, x = uneven(hub=0), numbers(5, 11).t()
+    assert not x.is_contiguous()
+    close(*both(lambda: spmm(csr, x)), TOLERANCE[torch.float32])
+    close(*both(lambda: spmm(csr, numbers(11, 6)[:, 1:4])), TOLERANCE[torch.float32])
+
+
+def test_segments_and_scatters_are_products(both: Any) -> None:
+    src, index = numbers(40, 5), torch.randint(0, 6, (40,), generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    rowptr = torch.tensor([0, 3, 3, 25, 40], device=DEVICE)
+    for reduce in REDUCTIONS:
+        close(*both(lambda reduce=reduce: segment_reduce(src, rowptr, reduce=reduce)), TOLERANCE[torch.float32])
+    close(*both(lambda: scatter_mean(src, index, 0, dim_size=7)), TOLERANCE[torch.float32])
+    for found, wanted in zip(*both(lambda: scatter_max(src, index, 0, dim_size=7)), strict=True):
+        close(found, wanted, 0)
+
+
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+def test_the_same_bytes_twice(reduce: str, triton: None) -> None:
+    csr, x = uneven(weights=()), numbers(11, 20)
+    assert torch.equal(spmm(csr, x, reduce=reduce), spmm(csr, x, reduce=reduce))
