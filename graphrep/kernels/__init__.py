@@ -2,10 +2,13 @@
 
 from graphrep.kernels._dispatch import backend
 from graphrep.kernels._warmup import warmup
+from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
+from graphrep.kernels.influence import influence_matrix
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
+from graphrep.kernels.sampling import sample_neighbors
 from graphrep.kernels.sddmm import sddmm
 from graphrep.kernels.segment import (
     gather_csr,
@@ -18,14 +21,20 @@ from graphrep.kernels.segment import (
     segment_reduce,
 )
 from graphrep.kernels.spmm import spmm
+from graphrep.kernels.walks import random_walks
 
 __all__ = [
     "CSR",
     "GDSRandom",
     "backend",
+    "common_neighbor_pool",
+    "common_neighbors",
     "edge_softmax",
     "gather_csr",
     "gcn_norm",
+    "influence_matrix",
+    "random_walks",
+    "sample_neighbors",
     "scatter",
     "scatter_add",
     "scatter_max",

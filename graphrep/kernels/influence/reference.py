@@ -1,0 +1,102 @@
+"""Plain torch on any device: each block of rows is expanded, sorted and summed, power after power."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphrep.kernels._budget import ranges_within
+from graphrep.kernels._dispatch import register
+
+__all__ = ["influence_counts", "influence_rows"]
+
+BLOCK_PRODUCTS = 1 << 22  # terms that one block of rows may expand to (a single row may exceed it)
+
+
+@register("influence_counts", "reference")
+def influence_counts(rowptr: Tensor, col: Tensor, rows: Tensor, cost: Tensor, order: int, limit: int) -> Tensor:
+    """(R,) int64 number of nodes within `order` steps of each of `rows`, at most `limit`."""
+    counts = torch.zeros(rows.numel(), dtype=torch.int64, device=rows.device)
+    for first, last in ranges_within(cost, BLOCK_PRODUCTS):
+        key = _within(rowptr, col, rows[first:last], order)
+        counts[first:last] = torch.bincount(key // _size(rowptr), minlength=last - first)
+    return counts.clamp(max=limit)
+
+
+@register("influence_rows", "reference")
+def influence_rows(
+    rowptr: Tensor,
+    col: Tensor,
+    value: Tensor,
+    cost: Tensor,
+    order: int,
+    cumulative: bool,
+    top_m: int,
+    offsets: Tensor,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """(nnz,) columns, int64, and values of the power, or of the sum of powers, row after row."""
+    rows = torch.arange(_size(rowptr), device=rowptr.device)
+    columns, values = [], []
+    for first, last in ranges_within(cost, BLOCK_PRODUCTS):
+        block = rows[first:last]
+        key, number = _powers(rowptr, col, value, block, order, cumulative)
+        if top_m:
+            key, number = _largest(key, number, top_m, _size(rowptr), block.numel())
+        columns.append(key % _size(rowptr))
+        values.append(number.to(dtype))
+    if not columns:
+        return rows.new_empty(0), value.new_empty(0, dtype=dtype)
+    return torch.cat(columns), torch.cat(values)
+
+
+def _size(rowptr: Tensor) -> int:
+    return rowptr.numel() - 1
+
+
+def _expanded(rowptr: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of `node` each entry of their rows belongs to, and the entry's position."""
+    low = rowptr[node].long()
+    degree = rowptr[node + 1].long() - low
+    owner = torch.repeat_interleave(degree)
+    first = degree.cumsum(0) - degree
+    return owner, torch.arange(owner.numel(), device=node.device) - first[owner] + low[owner]
+
+
+def _within(rowptr: Tensor, col: Tensor, rows: Tensor, order: int) -> Tensor:
+    """Sorted keys (number of the row * N + node) of the nodes within `order` steps; self-loops keep nodes reached."""
+    size = _size(rowptr)
+    key = torch.arange(rows.numel(), device=rows.device) * size + rows
+    for _ in range(order):
+        owner, place = _expanded(rowptr, key % size)
+        key = torch.unique((key // size)[owner] * size + col[place])
+    return key
+
+
+def _powers(
+    rowptr: Tensor, col: Tensor, value: Tensor, rows: Tensor, order: int, cumulative: bool
+) -> tuple[Tensor, Tensor]:
+    """Sorted keys and float64 values. The sum by Horner's rule: ``A + ... + A^r = (I + A + ... + A^(r-1)) A``."""
+    size = _size(rowptr)
+    start = torch.arange(rows.numel(), device=rows.device) * size + rows
+    key, number = start, torch.ones(rows.numel(), dtype=torch.float64, device=rows.device)
+    for step in range(order):
+        if cumulative and step:
+            number = number + (key == start[key // size])
+        owner, place = _expanded(rowptr, key % size)
+        product = number[owner] * value[place]
+        key, order_of = torch.sort((key // size)[owner] * size + col[place], stable=True)
+        key, length = torch.unique_consecutive(key, return_counts=True)
+        number = torch.segment_reduce(product[order_of], "sum", lengths=length)
+    return key, number
+
+
+def _largest(key: Tensor, number: Tensor, top_m: int, size: int, rows: int) -> tuple[Tensor, Tensor]:
+    """The `top_m` largest of each row as float32 numbers; of equal ones those of smaller column."""
+    by_value = torch.sort(number.float(), descending=True, stable=True).indices
+    by_row = by_value[torch.sort(key[by_value] // size, stable=True).indices]
+    row = key[by_row] // size
+    length = torch.bincount(row, minlength=rows)
+    rank = torch.arange(key.numel(), device=key.device) - (length.cumsum(0) - length)[row]
+    kept = by_row[rank < top_m].sort().values
+    return key[kept], number[kept]

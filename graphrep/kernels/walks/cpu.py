@@ -1,0 +1,134 @@
+"""Random walks on CPU: bound by the latency of two dependent loads a step, so walks advance in groups.
+
+While one walk of a group waits for its node's offsets or its next neighbour, the loads of the others are under way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba import prange
+from torch import Tensor
+
+from graphrep.kernels import _numba
+from graphrep.kernels._counter import DOMAIN_WALK, below, fraction, stream_start, word
+from graphrep.kernels._dispatch import register
+from graphrep.kernels._numba import twin
+from graphrep.kernels._rows import helper
+from graphrep.kernels._simd import address, prefetch
+from graphrep.kernels._sorted import lower_bound
+
+__all__ = ["random_walks"]
+
+GROUP = 32  # walks in flight on one thread
+
+
+@register("random_walks", "cpu")
+def random_walks(
+    rowptr: Tensor,
+    col: Tensor,
+    cumulative: Tensor | None,
+    set_rowptr: Tensor | None,
+    set_col: Tensor | None,
+    starts: Tensor,
+    length: int,
+    accept: tuple[float, float, float],
+    seed: int,
+) -> Tensor:
+    """Walks (S, length + 1); arguments as in the reference."""
+    out = _numba.empty_output((starts.numel(), length + 1), torch.int64)
+    plain = (rowptr.numpy(), col.numpy(), starts.contiguous().numpy(), out.numpy(), np.uint64(seed))
+    work = 16 * out.numel()
+    if cumulative is None and set_rowptr is None:
+        _uniform(*plain, work=work)
+        return out
+    weights = None if cumulative is None else cumulative.numpy()
+    sets = [(a if a is not None else b).numpy() for a, b in ((set_rowptr, rowptr), (set_col, col))]
+    _general(*plain, weights, *sets, set_rowptr is not None, accept, work=4 * work)
+    return out
+
+
+@twin()
+def _uniform(rowptr: Any, col: Any, starts: Any, out: Any, seed: Any) -> None:
+    """Each neighbour with the same probability."""
+    a_rowptr, a_col = address(rowptr), address(col)
+    for group in prange((starts.size + GROUP - 1) // GROUP):
+        first = group * GROUP
+        size = min(GROUP, starts.size - first)
+        stream, place = np.empty(GROUP, np.uint64), np.empty(GROUP, np.int64)
+        for k in range(size):
+            stream[k] = stream_start(seed, DOMAIN_WALK, np.uint64(first + k))
+            out[first + k, 0] = starts[first + k]
+        for t in range(out.shape[1] - 1):
+            for k in range(size):
+                node = out[first + k, t]
+                low = np.int64(rowptr[node])
+                degree = np.int64(rowptr[node + 1]) - low
+                place[k] = -1
+                if degree > 0:
+                    place[k] = low + below(word(stream[k], np.uint64(t)), np.uint64(0), degree)
+                    prefetch(a_col, place[k])
+            for k in range(size):
+                node = out[first + k, t]
+                if place[k] >= 0:
+                    node = np.int64(col[place[k]])
+                    prefetch(a_rowptr, node)
+                out[first + k, t + 1] = node
+
+
+@twin()
+def _general(
+    rowptr: Any,
+    col: Any,
+    starts: Any,
+    out: Any,
+    seed: Any,
+    cumulative: Any,
+    set_rowptr: Any,
+    set_col: Any,
+    memory: bool,
+    accept: Any,
+) -> None:
+    """By weight where `cumulative` is not None; with memory of the node before where `memory` is set."""
+    for walk in prange(starts.size):
+        stream = stream_start(seed, DOMAIN_WALK, np.uint64(walk))
+        node = before = starts[walk]
+        out[walk, 0] = node
+        for t in range(out.shape[1] - 1):
+            step = word(stream, np.uint64(t))
+            found, attempt = _candidate(rowptr, col, cumulative, node, step, 0), 0
+            while memory and t > 0:
+                share = accept[2]
+                if found == before:
+                    share = accept[0]
+                elif _linked(set_rowptr, set_col, before, found):
+                    share = accept[1]
+                if fraction(step, np.uint64(2 * attempt + 1)) < share:
+                    break
+                attempt += 1
+                found = _candidate(rowptr, col, cumulative, node, step, 2 * attempt)
+            before, node = node, found
+            out[walk, t + 1] = node
+
+
+@helper  # type: ignore[untyped-decorator]
+def _candidate(rowptr: Any, col: Any, cumulative: Any, node: int, step: Any, t: int) -> Any:
+    """A neighbour of `node`, which word `t` of this step's stream chooses; `node` itself where it has none."""
+    low, high = np.int64(rowptr[node]), np.int64(rowptr[node + 1])
+    if low == high:
+        return node
+    if cumulative is None:
+        return np.int64(col[low + below(step, np.uint64(t), high - low)])
+    total = cumulative[high - 1]
+    if total == 0:
+        return node
+    return np.int64(col[lower_bound(cumulative, low, high, below(step, np.uint64(t), total) + 1)])
+
+
+@helper  # type: ignore[untyped-decorator]
+def _linked(rowptr: Any, col: Any, row: int, node: int) -> Any:
+    low, high = np.int64(rowptr[row]), np.int64(rowptr[row + 1])
+    place = lower_bound(col, low, high, node)
+    return place < high and col[place] == node
