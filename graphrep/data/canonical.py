@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphrep.data._pairs import both_directions, sort_pairs
 from graphrep.data._structure import components as count_components
 from graphrep.data._structure import count_loops, one_way
 from graphrep.errors import GraphrepError
@@ -79,7 +80,7 @@ def canonical_edges(
     source, destination = (_int32(part) for part in edge_index)
     weighted = edge_weight is not None
     weight, dtype = _float64(edge_weight)
-    pointer, code, weight, loops = _sort_pairs(source, destination, weight, num_nodes, directed, keep_self_loops)
+    pointer, code, weight, loops = sort_pairs(source, destination, weight, num_nodes, directed, keep_self_loops)
     low, total, forward, mirrored, single = _merge(pointer, code, weight, weighted)
     mirrored = bool(mirrored and not directed and low.size > 0)
     components, isolated = count_components(pointer, low)
@@ -88,7 +89,7 @@ def canonical_edges(
         single = one_way(pointer, low)
         edges, out_weight = _directed_edges(pointer, low), total
     else:
-        edges, out_weight = _both_directions(pointer, low, forward if mirrored else total)
+        edges, out_weight = both_directions(pointer, low, forward if mirrored else total)
     given = source.size - int(loops) + kept_loops
     distinct = low.size if directed or not mirrored else 2 * low.size - count_loops(pointer, low)
     return Canonical(
@@ -117,51 +118,6 @@ def _float64(weight: Any | None) -> tuple[Any, Any]:
         array = (array if array.dtype in (torch.float32, torch.float64) else array.float()).numpy()
     dtype = np.float64 if array.dtype == np.float64 and isinstance(weight, Tensor) else np.float32
     return np.ascontiguousarray(array, dtype=np.float64), dtype
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _sort_pairs(source: Any, destination: Any, weight: Any, num_nodes: int, directed: bool, keep_loops: bool) -> Any:
-    """Edges as (low, high) pairs, sorted by high, then low: counting sort by low, then stably by high.
-
-    Directed: low is the source, high the destination. Undirected: the smaller and the larger end. A code is
-    2 low + 1 if the edge ran from the larger to the smaller end. Returns the range of each high, codes, weights, loops.
-    """
-    weighted = weight.size > 0
-    first = np.zeros(num_nodes + 1, dtype=np.int64)
-    second = np.zeros(num_nodes + 1, dtype=np.int64)
-    loops = 0
-    for e in range(source.size):
-        u, v = source[e], destination[e]
-        loops += u == v
-        if u != v or keep_loops:
-            swap = not directed and u > v
-            first[(v if swap else u) + 1] += 1
-            second[(u if swap else v) + 1] += 1
-    first, second = np.cumsum(first), np.cumsum(second)
-    kept = first[num_nodes]
-    middle = np.empty(kept, dtype=np.int64)  # 2 high + swapped, in order of low
-    middle_weight = np.empty(kept if weighted else 0, dtype=np.float64)
-    cursor = first.copy()
-    for e in range(source.size):
-        u, v = source[e], destination[e]
-        if u != v or keep_loops:
-            swap = not directed and u > v
-            low, high = (v, u) if swap else (u, v)
-            middle[cursor[low]] = 2 * np.int64(high) + swap
-            if weighted:
-                middle_weight[cursor[low]] = weight[e]
-            cursor[low] += 1
-    code = np.empty(kept, dtype=np.int64)
-    sorted_weight = np.empty(middle_weight.size, dtype=np.float64)
-    cursor[:] = second
-    for low in range(num_nodes):
-        for p in range(first[low], first[low + 1]):
-            high = middle[p] >> 1
-            code[cursor[high]] = 2 * low + (middle[p] & 1)
-            if weighted:
-                sorted_weight[cursor[high]] = middle_weight[p]
-            cursor[high] += 1
-    return second, code, sorted_weight, loops
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -212,39 +168,6 @@ def _sums(weight: Any, code: Any) -> Any:
         else:
             forward += weight[i]
     return everything, forward, backward
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _both_directions(pointer: Any, low: Any, weight: Any) -> Any:
-    """Both directions of every pair, sorted by (destination, source).
-
-    Pairs come by high, then low: a row gets its smaller neighbours while `high` is the row, and its larger ones
-    afterwards, each in ascending order, so that one placing pass leaves every row sorted.
-    """
-    num_nodes = pointer.size - 1
-    cursor = np.zeros(num_nodes + 1, dtype=np.int64)
-    for high in range(num_nodes):
-        for p in range(pointer[high], pointer[high + 1]):
-            cursor[high + 1] += 1
-            cursor[low[p] + 1] += low[p] != high
-    cursor = np.cumsum(cursor)
-    edges = np.empty((2, cursor[num_nodes]), dtype=np.int64)
-    out_weight = np.empty(edges.shape[1] if weight.size else 0, dtype=np.float64)
-    for v in range(num_nodes):
-        edges[1, cursor[v] : cursor[v + 1]] = v
-    for high in range(num_nodes):
-        for p in range(pointer[high], pointer[high + 1]):
-            u = low[p]
-            edges[0, cursor[high]] = u
-            if weight.size:
-                out_weight[cursor[high]] = weight[p]
-            cursor[high] += 1
-            if u != high:
-                edges[0, cursor[u]] = high
-                if weight.size:
-                    out_weight[cursor[u]] = weight[p]
-                cursor[u] += 1
-    return edges, out_weight
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

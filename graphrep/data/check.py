@@ -138,6 +138,8 @@ def check_ids(ids: Tensor | np.ndarray[Any, Any], num_nodes: int) -> None:
 
     check_rows(len(ids), num_nodes, "ids")
     array = np.asarray(ids)
+    if array.dtype.kind in "iu" and bool((array[1:] > array[:-1]).all()):
+        return  # ascending, as our readers number them: no need to look for repeats
     distinct = len(np.unique(array)) if array.dtype.kind in "iu" else len(set(array.tolist()))
     if distinct != num_nodes:
         seen: set[Any] = set()

@@ -14,6 +14,7 @@ import torch
 from graphrep.data import _tokens as tok
 from graphrep.data._bytes import text_bytes
 from graphrep.data._int_ids import number_integers
+from graphrep.data._int_rows import scan_rows
 from graphrep.data._layout import SEPARATORS, Layout, Sample, field_text, find_layout
 from graphrep.data._text_ids import TextIds
 from graphrep.data.canonical import canonical_edges
@@ -94,20 +95,19 @@ def _separator(sep: str | None) -> str | None:
 def _scan(problem: _Problem) -> tuple[Any, Any, Any]:
     """Numbers (2, rows) int32, sorted ids (N,), weights (rows,) or None; integers first, else text."""
     text, layout = problem.text, problem.layout
-    most = int(tok.count_lines(text, text.size)) + 1
     wanted = np.array(layout.wanted, dtype=np.int64)
-    weight = np.empty(most if wanted.size > 2 else 0, dtype=np.float64)
-    place = (text, layout.start, ord(layout.separator), layout.columns, wanted, problem.comment)
-    ends = np.empty((2, most), dtype=np.int64)
-    rows, status, at = tok.scan_integers(*place, ends, weight)
+    form = (ord(layout.separator), layout.columns, wanted, problem.comment)
+    ends, weight, status, at = scan_rows(text, layout.start, *form)
     if status == tok.DONE:
-        numbers, ids = number_integers(ends[:, :rows])
-        return numbers, ids, weight[:rows] if wanted.size > 2 else None
+        numbers, ids = number_integers(ends)
+        return numbers, ids, weight if wanted.size > 2 else None
     if status != tok.NOT_INTEGER:
-        raise problem.error(int(status), int(at))
+        raise problem.error(status, at)
     del ends
+    most = int(tok.count_lines(text, text.size)) + 1
+    weight = np.empty(most if wanted.size > 2 else 0, dtype=np.float64)
     table, numbers = TextIds(), np.empty((2, most), dtype=np.int32)
-    rows, status, at = table.scan(*place, numbers, weight)
+    rows, status, at = table.scan(text, layout.start, *form, numbers, weight)
     if status != tok.DONE:
         raise problem.error(status, at)
     if table.count * max(1, table.width()) * 4 > _ID_BYTES:
