@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,7 @@ from graphrep.errors import GraphrepError
 __all__ = ["atomic_write"]
 
 _serial = itertools.count()
+_FLUSH_BYTES, _FLUSH_SECONDS = 64 << 20, 0.02  # a flush begins when so much is new, looked for so often
 
 
 @contextlib.contextmanager
@@ -48,7 +50,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     try:
         _remove_leftovers(target)
         with part.open("wb") as file:
-            yield file
+            with _early_flush(file.fileno()):
+                yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)
@@ -60,6 +63,38 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+@contextlib.contextmanager
+def _early_flush(descriptor: int) -> Iterator[None]:
+    """Sends what is written to the disk meanwhile, so that the last flush has little left to wait for.
+
+    An error of the disk is told only once per file, so one that shows up here is raised here.
+    """
+    stop = threading.Event()
+    errors: list[OSError] = []
+
+    def flush() -> None:
+        done = 0
+        while not stop.wait(_FLUSH_SECONDS):
+            size = os.fstat(descriptor).st_size
+            if size - done >= _FLUSH_BYTES:
+                try:
+                    os.fsync(descriptor)
+                except OSError as error:
+                    errors.append(error)
+                    return
+                done = size
+
+    thread = threading.Thread(target=flush, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _explain(error: OSError, target: Path) -> GraphrepError:
