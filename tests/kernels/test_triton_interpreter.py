@@ -15,10 +15,25 @@ from kernel_cases import REDUCTIONS, close, random_csr
 from torch import Tensor
 from triton_cases import DEVICE
 
-from graphrep.kernels import CSR, _schedule, _triton, scatter_max, scatter_mean, segment_reduce, spmm
+from graphrep.kernels import (
+    CSR,
+    _schedule,
+    _triton,
+    edge_softmax,
+    scatter_max,
+    scatter_mean,
+    sddmm,
+    segment_reduce,
+    spmm,
+)
+from graphrep.kernels._dispatch import implementations
 from graphrep.kernels._schedule import SHORT, schedule_of
 
-pytestmark = pytest.mark.skipif(not _triton.AVAILABLE, reason="Triton is not installed")
+pytestmark = [
+    pytest.mark.skipif(not _triton.AVAILABLE, reason="Triton is not installed"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton"),  # numpy about inf - inf and log(0), as intended
+    pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning"),
+]
 
 # Largest error over largest value. float32: sums of up to 200 terms of size 1. Half types: one rounding of the result.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 3e-6, torch.float16: 2**-10, torch.bfloat16: 2**-7}
@@ -203,3 +218,97 @@ def test_segments_and_scatters_are_products(both: Any) -> None:
 def test_the_same_bytes_twice(reduce: str, triton: None) -> None:
     csr, x = uneven(weights=()), numbers(11, 20)
     assert torch.equal(spmm(csr, x, reduce=reduce), spmm(csr, x, reduce=reduce))
+
+
+# dot products and softmax
+
+
+@pytest.mark.parametrize(
+    ("inner", "dtype"),
+    [((63,), torch.float32), ((1, 130), torch.float64), ((3, 8), torch.bfloat16), ((2, 1), torch.float16)],
+)
+def test_sddmm(inner: tuple[int, ...], dtype: torch.dtype, both: Any) -> None:
+    csr = uneven()
+    q, k = numbers(9, *inner, dtype=dtype), numbers(11, *inner, dtype=dtype, seed=2)
+    found, wanted = both(lambda: sddmm(csr, q, k))
+    assert found.dtype == dtype
+    close(found, wanted, TOLERANCE[dtype])
+
+
+def test_sddmm_of_wide_indices(both: Any) -> None:
+    csr, q, k = wide_indices(uneven()), numbers(9, 2, 5), numbers(11, 2, 5, seed=2)
+    close(*both(lambda: sddmm(csr, q, k)), TOLERANCE[torch.float32])
+
+
+@pytest.mark.parametrize(("heads", "dtype"), [*zip((1, 3, 4, 33), DTYPES, strict=True)])
+def test_edge_softmax(heads: int, dtype: torch.dtype, both: Any) -> None:
+    csr = uneven()
+    logits = 4 * numbers(csr.nnz, heads, dtype=dtype)
+    for matrix in (csr, wide_indices(csr)) if heads == 3 else (csr,):
+        results = both(lambda matrix=matrix: edge_softmax(matrix, logits, return_lse=True))
+        for found, wanted in zip(*results, strict=True):
+            assert found.dtype == dtype
+            close(found, wanted, TOLERANCE[dtype])
+
+
+def test_special_logits(both: Any) -> None:
+    """Rows of only -inf give 0, a logit of +inf or NaN spoils its row; the same in rows that are cut."""
+    csr = uneven()
+    row = csr.row().long()
+    logits = numbers(csr.nnz, 4)
+    cut, short = (row == 5).nonzero().squeeze(1), (row == 1).nonzero().squeeze(1)
+    for entries in (cut, short):
+        logits[entries, 0] = -torch.inf
+        logits[entries[1], 1], logits[entries[-1], 2] = torch.inf, torch.nan
+        logits[entries[1:], 3] = -torch.inf
+    for found, wanted in zip(*both(lambda: edge_softmax(csr, logits, return_lse=True)), strict=True):
+        torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-5, atol=1e-6)
+
+
+# gradients
+
+
+def test_every_operator_has_a_kernel() -> None:
+    table = implementations()
+    ours = ("spmm", "spmm_extreme", "spmm_winners", "sddmm", "sddmm_winners", "edge_softmax", "edge_softmax_backward")
+    assert all("cuda" in table[op] for op in (*ours, "group_by_row"))
+
+
+def gradients(function: Callable[..., Tensor], *inputs: Tensor) -> list[Tensor]:
+    """First derivatives of a scalar of the result, and those of a scalar of these."""
+    inputs = tuple(t.detach().clone().requires_grad_() for t in inputs)
+    first = torch.autograd.grad(function(*inputs).square().sum(), inputs, create_graph=True)
+    second = torch.autograd.grad(sum(g.square().sum() for g in first), inputs)
+    return [*(g.detach() for g in first), *second]
+
+
+@pytest.mark.parametrize(("reduce", "weights"), [("sum", ()), ("mean", (2,)), ("max", (2,)), ("min", ())])
+def test_gradients_of_spmm(reduce: str, weights: tuple[int, ...], both: Any) -> None:
+    csr, x = uneven(weights=weights, hub=PIECE + 9), numbers(11, 2, 3, dtype=torch.float64)
+    assert csr.value is not None
+    value = csr.value.double()
+    for found, wanted in zip(
+        *both(lambda: gradients(lambda x, w: spmm(csr.with_value(w), x, reduce=reduce), x, value)), strict=True
+    ):
+        close(found, wanted, 1e-11)
+
+
+def test_gradients_of_sddmm_and_softmax(both: Any) -> None:
+    csr, q, k = uneven(hub=PIECE + 9), *(numbers(n, 2, 3, dtype=torch.float64, seed=n) for n in (9, 11))
+
+    def attention(q: Tensor, k: Tensor) -> Tensor:
+        alpha, lse = edge_softmax(csr, sddmm(csr, q, k), return_lse=True)
+        return torch.cat([alpha, lse[csr.degree() > 0]])
+
+    for found, wanted in zip(*both(lambda: gradients(attention, q, k)), strict=True):
+        close(found, wanted, 1e-11)
+
+
+@pytest.mark.slow  # thousands of launches: a minute in the interpreter, a second on a device
+@pytest.mark.parametrize("weights", [None, (), (2,)])
+def test_gradcheck(weights: tuple[int, ...] | None, triton: None) -> None:
+    csr = random_csr(4, 5, 11, weights=weights, seed=3).to(DEVICE)
+    x = numbers(5, 2, 3, dtype=torch.float64).requires_grad_()
+    for reduce in ("mean", "max"):
+        assert torch.autograd.gradcheck(lambda x, reduce=reduce: spmm(csr, x, reduce=reduce), (x,))
+    assert torch.autograd.gradcheck(lambda x: edge_softmax(csr, sddmm(csr, x[:4], x)), (x,))
