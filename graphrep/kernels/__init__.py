@@ -2,6 +2,7 @@
 
 from graphrep.kernels._dispatch import backend
 from graphrep.kernels._warmup import warmup
+from graphrep.kernels.blockwise import streaming_logsumexp
 from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
@@ -45,5 +46,6 @@ __all__ = [
     "segment_csr",
     "segment_reduce",
     "spmm",
+    "streaming_logsumexp",
     "warmup",
 ]

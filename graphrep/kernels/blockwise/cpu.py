@@ -1,0 +1,251 @@
+"""All-pairs log-sum-exps and their gradients on CPU, block by block.
+
+Work: 2 d multiply-adds per pair and direction pair in forward, 6 d in backward, one exponential each. Memory: two
+copied blocks, their gradients and a tile per thread (:mod:`graphrep.kernels.blockwise._schedule`), nothing of N x N.
+Rows whose products are bounded (unit rows, |scale| up to 40) need no running maximum: then one sweep over the pairs
+gives the sums of rows and columns at once, and of U U^T only one half is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba import prange
+from torch import Tensor
+
+from graphrep.kernels import _numba
+from graphrep.kernels._dispatch import register
+from graphrep.kernels._numba import twin
+from graphrep.kernels._ops import accumulator, flat_bits
+from graphrep.kernels._simd import address
+from graphrep.kernels.blockwise import _schedule, reference
+from graphrep.kernels.blockwise._masks import Masks, joined
+from graphrep.kernels.blockwise._schedule import Layout, layout_of
+from graphrep.kernels.blockwise._tasks import backward_task, forward_task
+from graphrep.kernels.blockwise._terms import SKIP_DIAGONAL, UU, UV, VU, VV
+from graphrep.kernels.blockwise._unit import largest_norms, reciprocal_norms, restored, unit_dots
+
+__all__ = ["contrast", "contrast_backward"]
+
+PAD = 64  # numbers behind the end of what kernels read in whole vectors
+LARGEST = {torch.float32: 80.0, torch.float64: 650.0}  # exp(-this) is a normal number
+Array = np.ndarray[Any, Any]
+
+
+class _Inputs:
+    """What forward and backward share: rows, lengths, block sizes, masks; numbers per node in one array for u and v."""
+
+    def __init__(self, u: Tensor, v: Tensor, scale: float, terms: int, unit: bool, block_size: int) -> None:
+        self.u, self.v, self.scale, self.terms, self.unit = u, v, scale, terms, unit
+        self.dtype = accumulator(u.dtype)
+        self.counts = (u.shape[0], v.shape[0])
+        self.base = u.shape[0] + PAD
+        self.layout: Layout = layout_of(*self.counts, u.shape[1], self.dtype.itemsize, block_size)
+        self.norms = (reciprocal_norms(u), reciprocal_norms(v)) if unit else None
+        self.factor = self.spread(self.norms, 1.0)
+
+    def spread(self, parts: tuple[Tensor | None, Tensor | None] | None, fill: float) -> Tensor:
+        """(N + M + padding,) numbers of u's and v's rows; `fill` where there are none."""
+        out = torch.full((self.base + self.counts[1] + PAD,), fill, dtype=self.dtype)
+        for part, start in zip(parts or (None, None), (0, self.base), strict=True):
+            if part is not None:
+                out[start : start + part.numel()] = part
+        return out
+
+    def both(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """The parts of u and v in such an array."""
+        return flat[: self.counts[0]], flat[self.base : self.base + self.counts[1]]
+
+    def bounded(self, *, plain: bool) -> bool:
+        """Whether exp(scale s - bound) can neither overflow nor vanish for any pair."""
+        if not plain:
+            return False
+        return 2 * self.bound() <= LARGEST[self.dtype]
+
+    def bound(self) -> float:
+        """An upper bound on |scale <u_i, v_j>|; NaN where the rows hold NaN."""
+        return abs(self.scale) * (1.0 if self.unit else max(largest_norms(self.u, self.v)))
+
+    def common(self, bounded: bool, masks: Masks) -> tuple[Any, ...]:
+        """The kernels' leading arguments."""
+        number = np.float64 if self.dtype == torch.float64 else np.float32
+        return (
+            flat_bits(self.u),
+            flat_bits(self.v),
+            (*self.counts, self.base),
+            self.factor.numpy(),
+            self.unit,
+            (bounded, number(self.scale), number(self.bound() if bounded else 0.0)),
+            joined(masks, self.counts),
+        )
+
+    def room(self, tasks: int) -> Array:
+        """Scratch for each thread, a row each."""
+        workers = max(1, min(_numba.num_threads(), tasks))
+        room = _numba.empty_output((workers, self.layout.scratch), self.dtype)
+        array: Array = room.numpy()
+        return array
+
+    def work(self) -> int:
+        return self.counts[0] * self.counts[1] * max(self.layout.width // 8, 1)
+
+
+def _blocks(inputs: _Inputs) -> tuple[int, int]:
+    return tuple(-(-count // inputs.layout.chunk) for count in inputs.counts)  # type: ignore[return-value]
+
+
+def _task_rows(pairs: list[Array], row_side: int, col_side: int, **flags: int) -> list[Array]:
+    """Rounds of block pairs as rounds of tasks: row side and block, column side and block, and what to do."""
+    rounds = []
+    for pair in pairs:
+        task = np.zeros((len(pair), 7), np.int64)
+        task[:, 0], task[:, 1], task[:, 2], task[:, 3] = row_side, pair[:, 0], col_side, pair[:, 1]
+        itself = pair[:, 0] == pair[:, 1]
+        task[:, 4] = flags["with_cols"]
+        task[:, 5] = itself & bool(flags["skip"])
+        task[:, 6] = ~(itself & bool(flags["symmetric"]))
+        rounds.append(task)
+    return rounds
+
+
+def _shared_rounds(inputs: _Inputs, *, forward: bool) -> list[list[list[Array]]]:
+    """Sweeps that serve rows and columns at once; those inside a list touch different blocks."""
+    n, m = _blocks(inputs)
+    terms, sweeps, inner = inputs.terms, [], []
+    for term, side, blocks in ((UU, 0, n), (VV, 1, m)):
+        if terms & term and blocks:
+            rounds = _task_rows(_schedule.symmetric_rounds(blocks), side, side, with_cols=1, skip=1, symmetric=1)
+            if forward:
+                for task in rounds:
+                    task[:, 4] = task[:, 6]  # a block with itself already holds both orders of each pair
+            inner.append(rounds)
+    if inner:
+        sweeps.append(inner)
+    skip = int(bool(terms & SKIP_DIAGONAL))
+    if terms & (UV | VU) and n and m:
+        turned = not terms & UV
+        rows, cols = (1, 0) if turned else (0, 1)
+        pairs = _schedule.rounds_of(m, n) if turned else _schedule.rounds_of(n, m)
+        both = int(bool(terms & UV and terms & VU))
+        sweeps.append([_task_rows(pairs, rows, cols, with_cols=both, skip=skip, symmetric=0)])
+    return sweeps
+
+
+def _row_rounds(inputs: _Inputs) -> list[list[list[Array]]]:
+    """Sweeps for a running maximum, which gives the sums of rows alone."""
+    blocks = _blocks(inputs)
+    skip = int(bool(inputs.terms & SKIP_DIAGONAL))
+    wanted = ((UU, 0, 0, 1), (UV, 0, 1, skip), (VV, 1, 1, 1), (VU, 1, 0, skip))
+    sweeps = []
+    for term, row, col, leave in wanted:
+        if inputs.terms & term and blocks[row] and blocks[col]:
+            pairs = _schedule.rounds_of(blocks[row], blocks[col])
+            sweeps.append([_task_rows(pairs, row, col, with_cols=0, skip=leave, symmetric=0)])
+    return sweeps
+
+
+@register("contrast", "cpu")
+def contrast(
+    u: Tensor, v: Tensor, scale: float, terms: int, unit: bool, block_size: int, scale_u: Tensor | None,
+    scale_v: Tensor | None, bias_u: Tensor | None, bias_v: Tensor | None, *masks: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """See :func:`graphrep.kernels.blockwise.contrast`."""
+    if u.shape[1] == 0:
+        return reference.contrast(u, v, scale, terms, unit, block_size, scale_u, scale_v, bias_u, bias_v, *masks)
+    inputs = _Inputs(u, v, scale, terms, unit, block_size)
+    plain = scale_u is None and scale_v is None and bias_u is None and bias_v is None
+    bounded = inputs.bounded(plain=plain)
+    sweeps = _shared_rounds(inputs, forward=True) if bounded else _row_rounds(inputs)
+    scales, biases = inputs.spread((scale_u, scale_v), 1.0).mul_(scale), inputs.spread((bias_u, bias_v), 0.0)
+    sums = inputs.spread(None, 0.0).double()
+    tops = inputs.spread(None, -torch.inf)
+    shared = inputs.common(bounded, masks)
+    for sweep in sweeps:
+        starts, tasks = _schedule.merged(sweep)
+        room = inputs.room(int(np.diff(starts).max()))
+        _forward(
+            starts, tasks, *shared, scales.numpy(), biases.numpy(), sums.numpy(), tops.numpy(), room,
+            tuple(inputs.layout), work=inputs.work(),
+        )  # fmt: skip
+    lse = sums.log_() + (inputs.bound() if bounded else tops.double())
+    if not bounded:
+        lse = torch.where(tops == torch.inf, torch.inf, lse)
+    lse_u, lse_v = (part.to(inputs.dtype) for part in inputs.both(lse))
+    nothing = lse_u.new_empty(0)
+    return (
+        lse_u if terms & (UU | UV) else nothing,
+        lse_v if terms & (VV | VU) else nothing,
+        unit_dots(u, v, scale, inputs.norms, terms),
+    )
+
+
+@register("contrast_backward", "cpu")
+def contrast_backward(
+    grad_u: Tensor | None, grad_v: Tensor | None, grad_dot: Tensor | None, lse_u: Tensor, lse_v: Tensor, u: Tensor,
+    v: Tensor, scale: float, terms: int, unit: bool, block_size: int, scale_u: Tensor | None, scale_v: Tensor | None,
+    bias_u: Tensor | None, bias_v: Tensor | None, *masks: Tensor | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """See :func:`graphrep.kernels.blockwise.reference.contrast_backward`."""
+    if u.shape[1] == 0:
+        return torch.zeros_like(u), torch.zeros_like(v)
+    inputs = _Inputs(u, v, scale, terms, unit, block_size)
+    plain = scale_u is None and scale_v is None and bias_u is None and bias_v is None
+    plain = plain and all(mask is None for mask in masks)
+    bounded = inputs.bounded(plain=plain)
+    scales, biases = inputs.spread((scale_u, scale_v), 1.0).mul_(scale), inputs.spread((bias_u, bias_v), 0.0)
+    lse = inputs.spread((lse_u, lse_v), 0.0)
+    weights = inputs.spread((grad_u, grad_v), 0.0).mul_(scales)
+    if bounded:
+        weights *= (inputs.bound() - lse).exp_()
+    weights[lse == -torch.inf] = 0
+    lse[lse == -torch.inf] = torch.inf
+    grads = [_numba.empty_output(tuple(x.shape), inputs.dtype).zero_() for x in (u, v)]
+    shared = inputs.common(bounded, masks)
+    numbers = tuple(t.numpy() for t in (scales, biases, lse, weights))
+    for sweep in _shared_rounds(inputs, forward=False):
+        starts, tasks = _schedule.merged(sweep)
+        room = inputs.room(int(np.diff(starts).max()))
+        _backward(
+            starts, tasks, *shared, *numbers, *(g.view(-1).numpy() for g in grads), room, tuple(inputs.layout),
+            work=inputs.work(),
+        )  # fmt: skip
+    return restored(grads[0], grads[1], u, v, scale, grad_dot, inputs.norms)
+
+
+@twin()
+def _forward(
+    starts: Any, tasks: Any, u: Any, v: Any, sizes: Any, factor: Any, unit: bool, mode: Any, masks: Any, scales: Any,
+    biases: Any, sums: Any, tops: Any, room: Any, layout: Any,
+) -> None:  # fmt: skip
+    workers = room.shape[0]
+    for turn in range(starts.size - 1):
+        for worker in prange(workers):
+            a = (address(u), address(v), address(factor), address(sums), address(tops))
+            lists = (address(masks[0]), address(masks[1]), address(masks[2]))
+            numbers = (address(scales), address(biases))
+            for t in range(starts[turn] + worker, starts[turn + 1], workers):
+                forward_task(
+                    address(tasks[t]), a[0], a[1], sizes, a[2], unit, mode, numbers, lists, a[3], a[4],
+                    address(room[worker]), 0, layout,
+                )  # fmt: skip
+
+
+@twin()
+def _backward(
+    starts: Any, tasks: Any, u: Any, v: Any, sizes: Any, factor: Any, unit: bool, mode: Any, masks: Any, scales: Any,
+    biases: Any, shifts: Any, weights: Any, grad_u: Any, grad_v: Any, room: Any, layout: Any,
+) -> None:  # fmt: skip
+    workers = room.shape[0]
+    for turn in range(starts.size - 1):
+        for worker in prange(workers):
+            a = (address(u), address(v), address(factor))
+            lists = (address(masks[0]), address(masks[1]), address(masks[2]))
+            numbers = (address(scales), address(biases), address(shifts), address(weights))
+            grads = (address(grad_u), address(grad_v))
+            for t in range(starts[turn] + worker, starts[turn + 1], workers):
+                backward_task(
+                    address(tasks[t]), a[0], a[1], sizes, a[2], unit, mode, numbers, lists, grads,
+                    address(room[worker]), 0, layout,
+                )  # fmt: skip

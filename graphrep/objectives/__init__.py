@@ -1,0 +1,28 @@
+"""Training objectives: pure functions, each with a module of the same name; none builds an N x N or E x d array."""
+
+from graphrep.objectives.decoupled import DecoupledContrastiveLoss, decoupled_contrastive
+from graphrep.objectives.guided import guided_negatives
+from graphrep.objectives.in_batch import InBatchInfoNCELoss, in_batch_info_nce
+from graphrep.objectives.infonce import InfoNCELoss, info_nce
+from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
+from graphrep.objectives.matryoshka import matryoshka
+from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
+from graphrep.objectives.temperatures import IndividualTemperatures
+
+__all__ = [
+    "DecoupledContrastiveLoss",
+    "InBatchInfoNCELoss",
+    "IndividualTemperatures",
+    "InfoNCELoss",
+    "MVDHELLoss",
+    "MVInfoNCELoss",
+    "MannWhitneyLoss",
+    "decoupled_contrastive",
+    "guided_negatives",
+    "in_batch_info_nce",
+    "info_nce",
+    "mann_whitney",
+    "matryoshka",
+    "mv_dhel",
+    "mv_info_nce",
+]
