@@ -28,6 +28,8 @@ from graphrep.kernels import (
 )
 from graphrep.kernels._dispatch import implementations
 from graphrep.kernels._schedule import SHORT, schedule_of
+from graphrep.kernels.projection.features import project_features_
+from graphrep.kernels.projection.propagate import fused_power
 
 pytestmark = [
     pytest.mark.skipif(not _triton.AVAILABLE, reason="Triton is not installed"),
@@ -312,3 +314,46 @@ def test_gradcheck(weights: tuple[int, ...] | None, triton: None) -> None:
     for reduce in ("mean", "max"):
         assert torch.autograd.gradcheck(lambda x, reduce=reduce: spmm(csr, x, reduce=reduce), (x,))
     assert torch.autograd.gradcheck(lambda x: edge_softmax(csr, sddmm(csr, x[:4], x)), (x,))
+
+
+# the pass of FastRP
+
+
+@pytest.mark.parametrize("start", ["codes", "bfloat16", "float32"])
+def test_fused_power(start: str, both: Any) -> None:
+    csr = uneven(weights=(), hub=PIECE + 9)
+    scales = {"row_scale": numbers(9).abs(), "x_scale": numbers(11).abs() if start == "codes" else None}
+    if start == "codes":
+        x = torch.randint(-1, 2, (11, 20), generator=torch.Generator().manual_seed(0)).to(DEVICE, torch.int8)
+    else:
+        x = numbers(11, 20, dtype=getattr(torch, start))
+    own = torch.tensor([3, 0, 10, 1, 4, 5, 6, 2, 8], device=DEVICE)
+
+    def run() -> tuple[Tensor, Tensor]:
+        out, result = torch.empty(9, 20, device=DEVICE), torch.ones(9, 20, device=DEVICE)
+        fused_power(csr, x, **scales, own=own, out=out, result=result, weight=0.7, self_weight=0.3)
+        fused_power(csr, x, **scales, result=result, weight=0.5, normalize=False)
+        return out, result
+
+    for found, wanted in zip(*both(run), strict=True):
+        close(found, wanted, TOLERANCE[torch.float32])
+
+
+def test_fused_power_in_float64(both: Any) -> None:
+    csr, x = uneven(), torch.ones(11, 4, dtype=torch.int8, device=DEVICE)
+    scales = {"row_scale": numbers(9, dtype=torch.float64), "x_scale": numbers(11, dtype=torch.float64)}
+
+    def run() -> Tensor:
+        out = torch.empty(9, 4, dtype=torch.float64, device=DEVICE)
+        fused_power(csr, x, **scales, out=out)
+        return out
+
+    close(*both(run), TOLERANCE[torch.float64])
+
+
+def test_project_features(both: Any) -> None:
+    signs = torch.randint(-1, 2, (30, 6), generator=torch.Generator().manual_seed(0)).to(DEVICE, torch.int8)
+    dense = numbers(12, 30) * (numbers(12, 30, seed=3) > 1)
+    for x in (dense, dense.to_sparse_csr()):
+        empty = torch.empty(12, 6, device=DEVICE)
+        close(*both(lambda x=x, out=empty: project_features_(x, signs, 0.5, out).clone()), TOLERANCE[torch.float32])

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import ShapeError
+from graphrep.kernels import _triton
 from graphrep.kernels._dispatch import implementation, register
 from graphrep.kernels.projection._parallel import even_ranges, run_ranges
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.projection import _pass_cuda  # noqa: F401
 
 __all__ = ["project_features_"]
 

@@ -11,10 +11,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from graphrep.errors import ShapeError
+from graphrep.kernels import _triton
 from graphrep.kernels._dispatch import implementation
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.projection import _pass_cpu, _pass_reference, _standard_cpu, _standard_reference
 from graphrep.kernels.projection._parallel import Progress
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.projection import _pass_cuda  # noqa: F401
 
 __all__ = ["column_moments", "fused_power", "standardize_"]
 

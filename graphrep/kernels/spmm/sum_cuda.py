@@ -46,25 +46,25 @@ def sum_rows(
         dtype: of the result; default that of x.
 
     Returns:
-        (num_rows, ...); float32 sums (float64 for float64) that are rounded once.
+        (num_rows, ...), summed in float32, or in float64 where x or the result is float64, and rounded once.
     """
     rows = rowptr.numel() - 1
     x = x.contiguous()
     out = _triton.empty((rows, *x.shape[1:]), dtype or x.dtype, x.device)
     if not out.numel():
         return out
+    total = torch.float64 if torch.float64 in (x.dtype, out.dtype) else torch.float32
     features, schedule = out.numel() // rows, schedule_of(rowptr)
     heads = value.shape[1] if value is not None and value.dim() == 2 else 1
     optional = (perm, value, scale, arg)
     tensors = (col, *(None if t is None else t.contiguous() for t in optional), x)
     sizes = (features, heads)
-    _launch(schedule.short, *sizes, tensors, out, row_tile(features, x.dtype, short=True), mean=mean, whole=True)
-    long_tile = row_tile(features, x.dtype, short=False)
-    _launch(schedule.long, *sizes, tensors, out, long_tile, mean=mean, whole=True)
+    short_tile, long_tile = (row_tile(features, total, short=short) for short in (True, False))
+    _launch(schedule.short, *sizes, tensors, out, short_tile, total, mean=mean, whole=True)
+    _launch(schedule.long, *sizes, tensors, out, long_tile, total, mean=mean, whole=True)
     if schedule.hubs.count:
-        total = torch.float64 if x.dtype == torch.float64 else torch.float32
         partial = _triton.empty((schedule.pieces.count, features), total, x.device)
-        _launch(schedule.pieces, *sizes, tensors, partial, long_tile, mean=False, whole=False)
+        _launch(schedule.pieces, *sizes, tensors, partial, long_tile, total, mean=False, whole=False)
         _fold(schedule.hubs, rowptr, partial, out, features, mean=mean)
     return out
 
@@ -76,6 +76,7 @@ def _launch(
     tensors: tuple[Tensor | None, ...],
     out: Tensor,
     tile: Tile,
+    total: torch.dtype,
     *,
     mean: bool,
     whole: bool,
@@ -103,7 +104,7 @@ def _launch(
         ROWS=tile.rows,
         EDGES=tile.edges,
         BLOCK=tile.block,
-        ACC=_triton.accumulator(x.dtype),
+        ACC=_triton.accumulator(total),
     )
 
 
