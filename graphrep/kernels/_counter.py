@@ -25,6 +25,7 @@ __all__ = [
     "fraction",
     "signed",
     "stream_start",
+    "torch_base",
     "torch_below",
     "torch_fraction",
     "torch_start",
@@ -85,10 +86,14 @@ def _mix(z: Tensor) -> Tensor:
     return z ^ _shifted(z, 31)
 
 
+def torch_base(seed: int, domain: Any, like: Tensor) -> Tensor:
+    """What all streams of a seed and domain start from, in the shape of `like`."""
+    return _mix(torch.full_like(like, signed(seed ^ int(domain))))
+
+
 def torch_start(seed: int, domain: Any, index: Tensor) -> Tensor:
     """(n,) int64 starts of the streams numbered by `index` (n,)."""
-    key = _mix(torch.full_like(index, signed(seed ^ int(domain))))
-    return _mix(key + _mix(index + signed(GOLDEN)))
+    return _mix(torch_base(seed, domain, index) + _mix(index + signed(GOLDEN)))
 
 
 def torch_word(start: Tensor, t: int) -> Tensor:

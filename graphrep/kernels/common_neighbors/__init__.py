@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import ShapeError
+from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_floating, check_index, check_range
 from graphrep.kernels._dispatch import implementation
 from graphrep.kernels._library import define
 from graphrep.kernels._sorted import sorted_pattern
 from graphrep.kernels.common_neighbors import cpu, reference  # noqa: F401  (they register themselves)
 from graphrep.kernels.csr import CSR
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.common_neighbors import cuda  # noqa: F401
 
 __all__ = ["common_neighbor_pool", "common_neighbors"]
 

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from graphrep.kernels._budget import ranges_within
 from graphrep.kernels._build import group_by_row
-from graphrep.kernels._dispatch import implementation
+from graphrep.kernels._dispatch import implementation, register
 
 __all__ = ["pool_transposed_by_blocks"]
 
-BLOCK_CANDIDATES = 1 << 23  # entries of shorter rows per block: at most some 200 MB of integers
+BLOCK_CANDIDATES = 1 << 22  # entries of shorter rows per block: some 100 MB of integers at most
 
 
+@register("common_neighbor_pool_t", "cuda")
 def pool_transposed_by_blocks(rowptr: Tensor, col: Tensor, grad: Tensor, pairs: Tensor, num_cols: int) -> Tensor:
     """(num_cols, D) sums of the rows of `grad` over the pairs that have each node as a common neighbour."""
     wide = grad if grad.dtype.itemsize > 2 else grad.float()

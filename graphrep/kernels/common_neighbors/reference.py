@@ -12,6 +12,7 @@ __all__ = ["neighbor_sets", "pool", "pool_transposed"]
 
 
 @register("neighbor_sets", "reference")
+@register("neighbor_sets", "cuda")  # gathers and searches over whole tensors, which fill the device
 def neighbor_sets(rowptr: Tensor, col: Tensor, pairs: Tensor, common: bool) -> tuple[Tensor, Tensor, Tensor]:
     """(offsets (P + 1,), pair (n,), node (n,)) of the nodes in both rows of each pair, or in the first row alone.
 

@@ -14,6 +14,7 @@ BLOCK_PRODUCTS = 1 << 22  # terms that one block of rows may expand to (a single
 
 
 @register("influence_counts", "reference")
+@register("influence_counts", "cuda")  # sorts and segment sums, which run in a fixed order on the device too
 def influence_counts(rowptr: Tensor, col: Tensor, rows: Tensor, cost: Tensor, order: int, limit: int) -> Tensor:
     """(R,) int64 number of nodes within `order` steps of each of `rows`, at most `limit`."""
     counts = torch.zeros(rows.numel(), dtype=torch.int64, device=rows.device)
@@ -24,6 +25,7 @@ def influence_counts(rowptr: Tensor, col: Tensor, rows: Tensor, cost: Tensor, or
 
 
 @register("influence_rows", "reference")
+@register("influence_rows", "cuda")
 def influence_rows(
     rowptr: Tensor,
     col: Tensor,

@@ -6,11 +6,15 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import GraphrepError
+from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_index, check_range
 from graphrep.kernels._counter import check_seed
 from graphrep.kernels._dispatch import implementation
 from graphrep.kernels.csr import CSR, index_dtype
 from graphrep.kernels.sampling import cpu, reference  # noqa: F401  (they register themselves)
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.sampling import cuda  # noqa: F401
 
 __all__ = ["sample_neighbors"]
 

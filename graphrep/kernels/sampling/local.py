@@ -36,6 +36,7 @@ def local_ids(nodes: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @register("local_ids", "reference")
+@register("local_ids", "cuda")
 def _reference(nodes: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
     both = torch.cat([nodes, asked])
     distinct, inverse = torch.unique(both, return_inverse=True)

@@ -12,12 +12,16 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import GraphrepError, NonFiniteError, ShapeError
+from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_index, check_range
 from graphrep.kernels._counter import check_seed
 from graphrep.kernels._dispatch import implementation
 from graphrep.kernels._sorted import sorted_pattern
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.walks import cpu, reference  # noqa: F401  (they register themselves)
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.walks import cuda  # noqa: F401
 
 __all__ = ["random_walks"]
 
