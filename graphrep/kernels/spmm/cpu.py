@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._ops import accumulator, bounds_of, counts, flat_array, flat_bits, line_of, rounded
-from graphrep.kernels._rows import scratch
+from graphrep.kernels._rows import chunk_bounds, scratch
 from graphrep.kernels.spmm.extreme_cpu import extreme_rows
 from graphrep.kernels.spmm.sum_cpu import sum_rows
+from graphrep.kernels.spmm.winners_cpu import scatter_winners, shares_of
 
 __all__ = ["spmm", "spmm_extreme", "spmm_winners"]
+
+_SCATTERED = 8  # entries per row from which the way back from a maximum scatters
+_HUB = 4096  # entries of a column above which its gradient is summed pairwise
 
 
 @register("spmm", "cpu")
@@ -46,7 +51,40 @@ def spmm_winners(
     col: Tensor,
 ) -> Tensor:
     """Rows of `x` go back to the column of the entry that `arg` names, times its weight."""
-    return _sum(t_rowptr, t_col, t_perm, value, None, arg, x, False)
+    entries, rows = col.shape[0], rowptr.shape[0] - 1
+    if x.dtype.itemsize < 4 or entries < _SCATTERED * rows or not x.numel():
+        return _sum(t_rowptr, t_col, t_perm, value, None, arg, x, False)
+    out = _numba.empty_output((t_rowptr.shape[0] - 1, *x.shape[1:]), x.dtype).zero_()
+    stride = x.numel() // rows
+    blocks, shares = shares_of(stride, _numba.num_threads())
+    scatter_winners(
+        chunk_bounds(t_rowptr.numpy(), np.empty(shares + 1, np.int64)),
+        col.numpy(),
+        None if value is None else flat_array(value, x.dtype),
+        flat_bits(x),
+        arg.reshape(-1).numpy(),
+        out.numpy().reshape(-1),
+        stride,
+        value.shape[1] if value is not None and value.dim() == 2 else 1,
+        blocks,
+        work=x.numel() * shares,
+    )
+    return _with_hubs(out, t_rowptr, t_col, t_perm, value, arg, x)
+
+
+def _with_hubs(
+    out: Tensor, t_rowptr: Tensor, t_col: Tensor, t_perm: Tensor, value: Tensor | None, arg: Tensor, x: Tensor
+) -> Tensor:
+    """Rows of `out` with many entries once more, summed pairwise: one after another would lose digits."""
+    degree = t_rowptr.diff()
+    hubs = (degree > _HUB).nonzero().squeeze(1)
+    if hubs.shape[0]:
+        begin, count = t_rowptr[hubs].long(), degree[hubs].long()
+        ends = count.cumsum(0)
+        entries = torch.arange(int(ends[-1])) + (begin - ends + count).repeat_interleave(count)
+        rowptr = torch.cat([ends.new_zeros(1), ends]).to(t_rowptr.dtype)
+        out[hubs] = _sum(rowptr, t_col[entries], t_perm[entries], value, None, arg, x, False)
+    return out
 
 
 def _sum(
