@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow test-scatter lint format bench clean
+.PHONY: help demo test test-slow test-scatter lint format bench gpu clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test-slow     the checks that need minutes or the data root (GRAPHREP_DATA=...)"
 	@echo "make test-scatter  builds torch_scatter from source and runs its oracle tests"
 	@echo "make bench         measures against the peers and redraws the README tables"
+	@echo "make gpu           checks and measures the CUDA kernels; PYTHON=... names an environment with torch and Triton"
 	@echo "make clean         removes environment and caches"
 
 $(BIN)/python:
@@ -61,6 +62,10 @@ bench: $(VENV)/.installed-test
 	$(PIP) --no-build-isolation -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks.run all
 	$(BIN)/python -m benchmarks.table README.md
+
+# Installs nothing: PYTHON is an environment that has torch and Triton already, and the checkout is used as it is.
+gpu:
+	$(PYTHON) -m benchmarks.gpu $(GPU_OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ import pytest
 import torch
 from kernel_cases import REDUCTIONS, close, random_csr
 from torch import Tensor
-from triton_cases import DEVICE
+from triton_cases import BACKEND, DEVICE
 
 from graphrep.kernels import (
     CSR,
@@ -71,7 +71,7 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], tuple
     """Runs a function on the Triton kernels and on the reference."""
 
     def run(function: Callable[[], Any]) -> tuple[Any, Any]:
-        monkeypatch.setenv("GRAPHREP_BACKEND", "cuda")
+        monkeypatch.setenv("GRAPHREP_BACKEND", BACKEND)
         found = function()
         monkeypatch.setenv("GRAPHREP_BACKEND", "reference")
         return found, function()
@@ -81,7 +81,7 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], tuple
 
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRAPHREP_BACKEND", "cuda")
+    monkeypatch.setenv("GRAPHREP_BACKEND", BACKEND)
 
 
 def uneven(seed: int = 0, *, weights: tuple[int, ...] | None = None, hub: int = 3 * PIECE + 7) -> CSR:

@@ -16,9 +16,10 @@ import torch
 import graphrep.kernels
 from graphrep.kernels._triton import CompileCase
 
-__all__ = ["DEVICE", "compile_cases", "cuda_modules", "kernels"]
+__all__ = ["BACKEND", "DEVICE", "compile_cases", "cuda_modules", "kernels"]
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+BACKEND = "auto" if DEVICE.type == "cuda" else "cuda"  # of GRAPHREP_BACKEND: what runs the kernels on tensors of DEVICE
 
 
 def cuda_modules() -> Iterator[ModuleType]:
