@@ -1,8 +1,7 @@
 """Intersections of sorted rows on CPU, and sums of feature rows over them.
 
-Rows of similar length are merged; where one is much longer, each entry of the shorter is searched for in it by
-doubling steps from the last place. The hits of one pair wait in a buffer of the length of its shorter row, so that
-their feature rows are summed in registers, block after block of columns.
+The hits of one pair wait in a buffer of the length of its shorter row, so that their feature rows are summed in
+registers, block after block of columns. The rows of the pair after next are fetched meanwhile.
 """
 
 from __future__ import annotations
@@ -21,12 +20,10 @@ from graphrep.kernels._ops import accumulator, flat_bits, line_of, rounded
 from graphrep.kernels._rows import CHUNKS, PIECE, chunk_bounds, helper, inline
 from graphrep.kernels._simd import address, at, prefetch, put, vload, vstore, vzero
 from graphrep.kernels._simd_math import vadd
-from graphrep.kernels._sorted import lower_bound
 from graphrep.kernels.common_neighbors._blocks import pool_transposed_by_blocks
+from graphrep.kernels.common_neighbors._rows_cpu import difference, intersect
 
 __all__ = ["neighbor_sets", "pool"]
-
-MUCH_LONGER = 16  # ratio of row lengths from which searching beats merging
 
 
 @register("neighbor_sets", "cpu")
@@ -38,7 +35,8 @@ def neighbor_sets(rowptr: Tensor, col: Tensor, pairs: Tensor, common: bool) -> t
     _count(bounds, *arrays, common, offsets, work=work)
     np.cumsum(offsets, out=offsets)
     pair, node = (_numba.empty_output((int(offsets[-1]),), torch.int64) for _ in range(2))
-    _fill(bounds, *arrays, common, offsets, pair.numpy(), node.numpy(), work=work)
+    if pair.numel():
+        _fill(bounds, *arrays, common, offsets, _hits(rowptr, pairs), pair.numpy(), node.numpy(), work=work)
     return torch.from_numpy(offsets), pair, node
 
 
@@ -48,10 +46,16 @@ def pool(rowptr: Tensor, col: Tensor, x: Tensor, pairs: Tensor) -> Tensor:
     out = _numba.empty_output((pairs.shape[1], x.shape[1]), accumulator(x.dtype))
     if out.numel():
         bounds, work = _shares(rowptr, pairs)
-        longest = int((rowptr[pairs + 1] - rowptr[pairs]).amin(0).max())
-        hits = np.empty((CHUNKS, longest), np.int64)
         ends = (pairs[0].contiguous().numpy(), pairs[1].contiguous().numpy())
-        arrays = (rowptr.numpy(), col.numpy(), *ends, flat_bits(x), out.view(-1).numpy(), hits, line_of(x))
+        arrays = (
+            rowptr.numpy(),
+            col.numpy(),
+            *ends,
+            flat_bits(x),
+            out.view(-1).numpy(),
+            _hits(rowptr, pairs),
+            line_of(x),
+        )
         _pool(bounds, *arrays, work=work * 4)
     return rounded(out, x.dtype)
 
@@ -69,28 +73,43 @@ def _shares(rowptr: Tensor, pairs: Tensor) -> tuple[np.ndarray[Any, Any], int]:
     return chunk_bounds(total.numpy(), np.empty(CHUNKS + 1, np.int64)), int(total[-1])
 
 
+def _hits(rowptr: Tensor, pairs: Tensor) -> np.ndarray[Any, Any]:
+    """Room for the hits of one pair per chunk."""
+    shorter = (rowptr[pairs + 1] - rowptr[pairs]).amin(0)
+    return np.empty((CHUNKS, int(shorter.max())), np.int64)
+
+
 @twin()
 def _count(bounds: Any, rowptr: Any, col: Any, left: Any, right: Any, common: bool, offsets: Any) -> None:
     for chunk in prange(bounds.size - 1):
         for p in range(bounds[chunk], bounds[chunk + 1]):
-            i, j = left[p], right[p]
-            a = (np.int64(rowptr[i]), np.int64(rowptr[i + 1]))
-            count = _intersect(col, a, (np.int64(rowptr[j]), np.int64(rowptr[j + 1])), None, 0)
+            a, b = _ranges(rowptr, col, left, right, p)
+            count = intersect(address(col), a, b, None, 0)
             offsets[p + 1] = count if common else a[1] - a[0] - count
 
 
 @twin()
 def _fill(
-    bounds: Any, rowptr: Any, col: Any, left: Any, right: Any, common: bool, offsets: Any, pair: Any, node: Any
+    bounds: Any,
+    rowptr: Any,
+    col: Any,
+    left: Any,
+    right: Any,
+    common: bool,
+    offsets: Any,
+    hits: Any,
+    pair: Any,
+    node: Any,
 ) -> None:
     for chunk in prange(bounds.size - 1):
         for p in range(bounds[chunk], bounds[chunk + 1]):
-            i, j = left[p], right[p]
-            a, b = (np.int64(rowptr[i]), np.int64(rowptr[i + 1])), (np.int64(rowptr[j]), np.int64(rowptr[j + 1]))
+            a, b = _ranges(rowptr, col, left, right, p)
             if common:
-                _intersect(col, a, b, node, offsets[p])
+                intersect(address(col), a, b, address(hits), chunk * hits.shape[1])
+                for place in range(offsets[p], offsets[p + 1]):
+                    node[place] = hits[chunk, place - offsets[p]]
             else:
-                _difference(col, a, b, node, offsets[p])
+                difference(address(col), a, b, address(node), offsets[p])
             for place in range(offsets[p], offsets[p + 1]):
                 pair[place] = p
 
@@ -100,65 +119,19 @@ def _pool(bounds: Any, rowptr: Any, col: Any, left: Any, right: Any, x: Any, out
     width = out.size // left.size
     for chunk in prange(bounds.size - 1):
         for p in range(bounds[chunk], bounds[chunk + 1]):
-            i, j = left[p], right[p]
-            a, b = (np.int64(rowptr[i]), np.int64(rowptr[i + 1])), (np.int64(rowptr[j]), np.int64(rowptr[j + 1]))
-            count = _intersect(col, a, b, hits[chunk], 0)
+            a, b = _ranges(rowptr, col, left, right, p)
+            count = intersect(address(col), a, b, address(hits), chunk * hits.shape[1])
             _sum(address(x), address(hits), chunk * hits.shape[1], count, address(out), p * width, width, line)
 
 
-@helper  # type: ignore[untyped-decorator]
-def _intersect(col: Any, a: Any, b: Any, found: Any, count: int) -> Any:
-    """Writes the nodes of both ranges to ``found[count:]`` unless it is None; returns `count` plus their number."""
-    if a[1] - a[0] > b[1] - b[0]:
-        a, b = b, a
-    (i, i_end), (j, j_end) = a, b
-    if (i_end - i) * MUCH_LONGER < j_end - j:
-        while i < i_end and j < j_end:
-            node = col[i]
-            j = _gallop(col, j, j_end, node)
-            if j < j_end and col[j] == node:
-                if found is not None:
-                    found[count] = node
-                count += 1
-                j += 1
-            i += 1
-        return count
-    while i < i_end and j < j_end:
-        node, other = col[i], col[j]
-        if node == other:
-            if found is not None:
-                found[count] = node
-            count += 1
-        # No branch on which side is behind: that is a coin toss, which the processor cannot guess.
-        i += np.int64(node <= other)
-        j += np.int64(other <= node)
-    return count
-
-
 @inline  # type: ignore[untyped-decorator]
-def _gallop(col: Any, low: int, high: int, node: int) -> Any:
-    """The first position in [low, high) whose number is at least `node`, by doubling steps from `low`."""
-    step = 1
-    while low + step < high and col[low + step] < node:
-        low += step
-        step <<= 1
-    return lower_bound(col, low, min(low + step + 1, high), node)
-
-
-@helper  # type: ignore[untyped-decorator]
-def _difference(col: Any, a: Any, b: Any, found: Any, count: int) -> None:
-    """Writes the nodes of range `a` that are not in `b` to ``found[count:]``."""
-    (i, i_end), (j, j_end) = a, b
-    while i < i_end:
-        node = col[i]
-        if (j_end - j) > (i_end - i) * MUCH_LONGER:
-            j = _gallop(col, j, j_end, node)
-        while j < j_end and col[j] < node:
-            j += 1
-        if j == j_end or col[j] != node:
-            found[count] = node
-            count += 1
-        i += 1
+def _ranges(rowptr: Any, col: Any, left: Any, right: Any, p: int) -> Any:
+    """Where the rows of pair p begin and end; the beginnings of the rows of the pair after next are fetched."""
+    later = min(p + 2, left.size - 1)
+    prefetch(address(col), np.int64(rowptr[left[later]]))
+    prefetch(address(col), np.int64(rowptr[right[later]]))
+    i, j = left[p], right[p]
+    return (np.int64(rowptr[i]), np.int64(rowptr[i + 1])), (np.int64(rowptr[j]), np.int64(rowptr[j + 1]))
 
 
 @helper  # type: ignore[untyped-decorator]

@@ -25,8 +25,6 @@ if _triton.AVAILABLE:
 
 __all__ = ["random_walks"]
 
-WEIGHT_BITS = 31
-
 
 def random_walks(csr: CSR, starts: Tensor, length: int, *, p: float = 1.0, q: float = 1.0, seed: int) -> Tensor:
     """One walk from each start: every step goes from a row to one of its columns.
@@ -84,7 +82,7 @@ def random_walks(csr: CSR, starts: Tensor, length: int, *, p: float = 1.0, q: fl
 
 
 def _cumulative(csr: CSR, value: Tensor) -> Tensor:
-    """(nnz,) int64 running sums of each row's weights in units of 2^-31 of its largest: exact on every device."""
+    """(nnz,) int64 running sums of each row's weights in units of 2^-31 of its largest; exact, so alike everywhere."""
     if value.dim() != 1:
         raise ShapeError(f"value has shape {tuple(value.shape)}; walks need one weight per entry.", hint="(nnz,)")
     if not bool(torch.isfinite(value).all()):
@@ -93,9 +91,5 @@ def _cumulative(csr: CSR, value: Tensor) -> Tensor:
         raise GraphrepError(
             "a weight is negative; walks need probabilities.", hint="csr.with_value(value.clamp(min=0))"
         )
-    row, wide = csr.row().long(), value.double()
-    largest = wide.new_zeros(csr.num_rows).scatter_reduce_(0, row, wide, "amax")[row]
-    share = torch.where(largest > 0, wide / largest, 0.0)
-    running = (share * 2.0**WEIGHT_BITS).round().long().cumsum(0)
-    before = torch.cat([running.new_zeros(1), running])[csr.rowptr.long()[row]]
-    return running - before
+    table: Tensor = implementation("walk_weights", csr.device)(csr.rowptr, value)
+    return table

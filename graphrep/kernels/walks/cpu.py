@@ -16,11 +16,13 @@ from graphrep.kernels import _numba
 from graphrep.kernels._counter import DOMAIN_WALK, below, fraction, stream_start, word
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._numba import twin
+from graphrep.kernels._ops import bounds_of
 from graphrep.kernels._rows import helper
 from graphrep.kernels._simd import address, prefetch
 from graphrep.kernels._sorted import lower_bound
+from graphrep.kernels.walks.reference import UNITS
 
-__all__ = ["random_walks"]
+__all__ = ["random_walks", "walk_weights"]
 
 GROUP = 32  # walks in flight on one thread
 
@@ -48,6 +50,29 @@ def random_walks(
     sets = [(a if a is not None else b).numpy() for a, b in ((set_rowptr, rowptr), (set_col, col))]
     _general(*plain, weights, *sets, set_rowptr is not None, accept, work=4 * work)
     return out
+
+
+@register("walk_weights", "cpu")
+def walk_weights(rowptr: Tensor, value: Tensor) -> Tensor:
+    """(nnz,) int64 running sums along each row; as in the reference."""
+    out = _numba.empty_output((value.numel(),), torch.int64)
+    wide = value if value.dtype.itemsize > 2 else value.float()
+    arrays = (bounds_of(rowptr), rowptr.numpy(), wide.contiguous().numpy(), UNITS, out.numpy())
+    _running_sums(*arrays, work=value.numel())
+    return out
+
+
+@twin()
+def _running_sums(bounds: Any, rowptr: Any, value: Any, units: float, out: Any) -> None:
+    for chunk in prange(bounds.size - 1):
+        for i in range(bounds[chunk], bounds[chunk + 1]):
+            largest, total = np.float64(0), np.int64(0)
+            for e in range(np.int64(rowptr[i]), np.int64(rowptr[i + 1])):
+                largest = max(largest, np.float64(value[e]))
+            for e in range(np.int64(rowptr[i]), np.int64(rowptr[i + 1])):
+                if largest > 0:
+                    total += np.int64(np.rint(np.float64(value[e]) / largest * units))
+                out[e] = total
 
 
 @twin()
@@ -92,6 +117,7 @@ def _general(
     accept: Any,
 ) -> None:
     """By weight where `cumulative` is not None; with memory of the node before where `memory` is set."""
+    sure, near = min(accept[1], accept[2]), max(accept[1], accept[2])
     for walk in prange(starts.size):
         stream = stream_start(seed, DOMAIN_WALK, np.uint64(walk))
         node = before = starts[walk]
@@ -100,12 +126,13 @@ def _general(
             step = word(stream, np.uint64(t))
             found, attempt = _candidate(rowptr, col, cumulative, node, step, 0), 0
             while memory and t > 0:
-                share = accept[2]
+                drawn, share = fraction(step, np.uint64(2 * attempt + 1)), accept[2]
                 if found == before:
                     share = accept[0]
-                elif _linked(set_rowptr, set_col, before, found):
+                # Whether the two are linked is looked up only where it decides.
+                elif near > drawn >= sure and _linked(set_rowptr, set_col, before, found):
                     share = accept[1]
-                if fraction(step, np.uint64(2 * attempt + 1)) < share:
+                if drawn < share:
                     break
                 attempt += 1
                 found = _candidate(rowptr, col, cumulative, node, step, 2 * attempt)

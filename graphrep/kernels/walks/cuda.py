@@ -82,8 +82,9 @@ def _walk(
             attempt = zero
             waiting = active & (t > 0)
             while tl.max(waiting.to(tl.int32), axis=0) > 0:
-                share = _share(set_rowptr_ptr, set_col_ptr, accept_ptr, before, found, waiting)
-                waiting = waiting & (fraction(word(step, 2 * attempt + 1)) >= share)
+                drawn = fraction(word(step, 2 * attempt + 1))
+                share = _share(set_rowptr_ptr, set_col_ptr, accept_ptr, before, found, drawn, waiting)
+                waiting = waiting & (drawn >= share)
                 attempt += 1
                 again = _candidate(rowptr_ptr, col_ptr, cumulative_ptr, node, word(step, 2 * attempt), waiting)
                 found = tl.where(waiting, again, found)
@@ -119,15 +120,18 @@ def _share(
     accept_ptr: tl.tensor,
     before: tl.tensor,
     found: tl.tensor,
+    drawn: tl.tensor,
     waiting: tl.tensor,
 ) -> tl.tensor:
-    """How likely each candidate is kept."""
-    low = tl.load(set_rowptr_ptr + before, mask=waiting, other=0).to(tl.int64)
-    high = tl.load(set_rowptr_ptr + before + 1, mask=waiting, other=0).to(tl.int64)
+    """How likely each candidate is kept; links to the node before are looked up only where `drawn` depends on them."""
+    linked, apart = tl.load(accept_ptr + 1), tl.load(accept_ptr + 2)
+    asked = waiting & (found != before) & (drawn >= tl.minimum(linked, apart)) & (drawn < tl.maximum(linked, apart))
+    low = tl.load(set_rowptr_ptr + before, mask=asked, other=0).to(tl.int64)
+    high = tl.load(set_rowptr_ptr + before + 1, mask=asked, other=0).to(tl.int64)
     place = lower_bound(set_col_ptr, low, high, found)
     inside = place < high
     near = inside & (tl.load(set_col_ptr + place, mask=inside, other=0).to(tl.int64) == found)
-    share = tl.where(near, tl.load(accept_ptr + 1), tl.load(accept_ptr + 2))
+    share = tl.where(near, linked, apart)
     return tl.where(found == before, tl.load(accept_ptr), share)
 
 

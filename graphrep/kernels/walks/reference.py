@@ -9,7 +9,21 @@ from graphrep.kernels._counter import DOMAIN_WALK, torch_below, torch_fraction, 
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._sorted import first_above
 
-__all__ = ["random_walks"]
+__all__ = ["random_walks", "walk_weights"]
+
+UNITS = 2.0**31
+
+
+@register("walk_weights", "reference")
+@register("walk_weights", "cuda")  # whole tensors at a time
+def walk_weights(rowptr: Tensor, value: Tensor) -> Tensor:
+    """(nnz,) int64 running sums along each row, in units of 1 / `UNITS` of its largest weight."""
+    rowptr = rowptr.long()
+    row = torch.repeat_interleave(rowptr[1:] - rowptr[:-1])
+    wide = value.double()
+    largest = wide.new_zeros(rowptr.numel() - 1).scatter_reduce_(0, row, wide, "amax")[row]
+    running = torch.where(largest > 0, wide / largest * UNITS, 0.0).round().long().cumsum(0)
+    return running - torch.cat([running.new_zeros(1), running])[rowptr[row]]
 
 
 @register("random_walks", "reference")
