@@ -29,7 +29,7 @@ __all__ = ["backward_task", "forward_task"]
 
 
 @helper  # type: ignore[untyped-decorator]
-def _copy(x: Any, first: int, count: int, factor: Any, node: int, unit: bool, out: Any, o0: int, layout: Any) -> None:
+def _widen(x: Any, first: int, count: int, factor: Any, node: int, unit: bool, out: Any, o0: int, layout: Any) -> None:
     """Rows first..first + count of x, times their factor, into `out`; what pads them is 0."""
     width, ld, _, _, _, columns, _ = layout
     wide, single = vzero(out, 8), vzero(out, 1)
@@ -50,6 +50,20 @@ def _copy(x: Any, first: int, count: int, factor: Any, node: int, unit: bool, ou
 
 
 @helper  # type: ignore[untyped-decorator]
+def _copy(
+    x: Any, side: int, first: int, count: int, factor: Any, node: int, unit: bool, out: Any, o0: int, layout: Any
+) -> None:
+    """The same for side 0 or 1 of `x` = ((u, v) as they are, as bfloat16 bits, as float16 bits, which of the three)."""
+    plain, bfloat, half, kind = x
+    if kind == 0:
+        _widen(plain[side], first, count, factor, node, unit, out, o0, layout)
+    elif kind == 1:
+        _widen(bfloat[side], first, count, factor, node, unit, out, o0, layout)
+    else:
+        _widen(half[side], first, count, factor, node, unit, out, o0, layout)
+
+
+@helper  # type: ignore[untyped-decorator]
 def _transpose(block: Any, b0: int, count: int, out: Any, o0: int, layout: Any) -> None:
     """Panels of `columns` rows of a copied block, dimension by dimension."""
     width, ld, _, _, _, columns, _ = layout
@@ -61,7 +75,7 @@ def _transpose(block: Any, b0: int, count: int, out: Any, o0: int, layout: Any) 
 
 
 @helper  # type: ignore[untyped-decorator]
-def _load(task: Any, x: Any, y: Any, sizes: Any, factor: Any, unit: bool, room: Any, r0: int, layout: Any) -> Any:
+def _load(task: Any, x: Any, sizes: Any, factor: Any, unit: bool, room: Any, r0: int, layout: Any) -> Any:
     """Copies both blocks; returns first nodes and counts of rows and columns."""
     _, ld, chunk, _, _, _, _ = layout
     count_u, count_v, base = sizes
@@ -70,14 +84,8 @@ def _load(task: Any, x: Any, y: Any, sizes: Any, factor: Any, unit: bool, room: 
     num_i = min(chunk, (count_v if row_side == 1 else count_u) - first_i)
     num_j = min(chunk, (count_v if col_side == 1 else count_u) - first_j)
     rows, cols = r0, r0 + chunk * ld
-    if row_side == 1:
-        _copy(y, first_i, num_i, factor, base + first_i, unit, room, rows, layout)
-    else:
-        _copy(x, first_i, num_i, factor, first_i, unit, room, rows, layout)
-    if col_side == 1:
-        _copy(y, first_j, num_j, factor, base + first_j, unit, room, cols, layout)
-    else:
-        _copy(x, first_j, num_j, factor, first_j, unit, room, cols, layout)
+    _copy(x, row_side, first_i, num_i, factor, row_side * base + first_i, unit, room, rows, layout)
+    _copy(x, col_side, first_j, num_j, factor, col_side * base + first_j, unit, room, cols, layout)
     _transpose(room, cols, num_j, room, cols + chunk * ld, layout)
     return first_i, num_i, first_j, num_j
 
@@ -92,7 +100,7 @@ def _similarities(room: Any, a0: int, panel: int, width_j: int, strip: int, layo
 
 @helper  # type: ignore[untyped-decorator]
 def forward_task(
-    task: Any, x: Any, y: Any, sizes: Any, factor: Any, unit: bool, mode: Any, numbers: Any, masks: Any, sums: Any,
+    task: Any, x: Any, sizes: Any, factor: Any, unit: bool, mode: Any, numbers: Any, masks: Any, sums: Any,
     tops: Any, room: Any, r0: int, layout: Any,
 ) -> None:  # fmt: skip
     """Adds the exponentials of one pair of blocks to the sums of the rows and, where the task says so, columns."""
@@ -101,7 +109,7 @@ def forward_task(
     bounded, scale, shift = mode
     row_base, col_base = at(task, 0) * sizes[2], at(task, 2) * sizes[2]
     with_cols, diagonal = at(task, 4) == 1, at(task, 5) == 1
-    first_i, num_i, first_j, num_j = _load(task, x, y, sizes, factor, unit, room, r0, layout)
+    first_i, num_i, first_j, num_j = _load(task, x, sizes, factor, unit, room, r0, layout)
     panels = r0 + 2 * chunk * ld
     strip = panels + chunk * layout[0]
     side = strip + BLOCK_ROWS * lds
@@ -202,12 +210,12 @@ def _flush(room: Any, g0: int, count: int, out: Any, first: int, layout: Any) ->
 
 @helper  # type: ignore[untyped-decorator]
 def backward_task(
-    task: Any, x: Any, y: Any, sizes: Any, factor: Any, unit: bool, mode: Any, numbers: Any, masks: Any, grads: Any,
+    task: Any, x: Any, sizes: Any, factor: Any, unit: bool, mode: Any, numbers: Any, masks: Any, grads: Any,
     room: Any, r0: int, layout: Any,
 ) -> None:  # fmt: skip
     """Adds one pair of blocks' share of the gradients of its rows and columns."""
     _, ld, chunk, lds, _, _, _ = layout
-    first_i, num_i, first_j, num_j = _load(task, x, y, sizes, factor, unit, room, r0, layout)
+    first_i, num_i, first_j, num_j = _load(task, x, sizes, factor, unit, room, r0, layout)
     to_columns = at(task, 6) == 1
     block_j, panels = r0 + chunk * ld, r0 + 2 * chunk * ld
     tile = panels + chunk * layout[0]

@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import prange
 from torch import Tensor
 
 from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
-from graphrep.kernels._numba import twin
-from graphrep.kernels._ops import accumulator, flat_bits
-from graphrep.kernels._simd import address
+from graphrep.kernels._ops import accumulator
 from graphrep.kernels.blockwise import _schedule, reference
+from graphrep.kernels.blockwise._entry import run_rounds, words_of
+from graphrep.kernels.blockwise._kernels import BACKWARD, FORWARD
 from graphrep.kernels.blockwise._masks import Masks, joined
 from graphrep.kernels.blockwise._schedule import Layout, layout_of
-from graphrep.kernels.blockwise._tasks import backward_task, forward_task
 from graphrep.kernels.blockwise._terms import SKIP_DIAGONAL, UU, UV, VU, VV
 from graphrep.kernels.blockwise._unit import largest_norms, reciprocal_norms, restored, unit_dots
 
@@ -68,28 +66,21 @@ class _Inputs:
         """An upper bound on |scale <u_i, v_j>|; NaN where the rows hold NaN."""
         return abs(self.scale) * (1.0 if self.unit else max(largest_norms(self.u, self.v)))
 
-    def common(self, bounded: bool, masks: Masks) -> tuple[Any, ...]:
-        """The kernels' leading arguments."""
-        number = np.float64 if self.dtype == torch.float64 else np.float32
-        return (
-            flat_bits(self.u),
-            flat_bits(self.v),
-            (*self.counts, self.base),
-            self.factor.numpy(),
-            self.unit,
-            (bounded, number(self.scale), number(self.bound() if bounded else 0.0)),
-            joined(masks, self.counts),
-        )
+    def common(self, bounded: bool, masks: Masks) -> list[Any]:
+        """The kernels' leading words: rows in three types of which one is used, sizes, factors, masks."""
+        kind = {torch.bfloat16: 1, torch.float16: 2}.get(self.u.dtype, 0)
+        limits = torch.tensor([self.scale, self.bound() if bounded else 0.0], dtype=self.dtype)
+        rows = [self.u.detach(), self.v.detach()]
+        fixed = [*rows, kind, *self.counts, self.base, self.factor, self.unit, bounded, limits]
+        return [*fixed, *joined(masks, self.counts), *self.layout]
 
-    def room(self, tasks: int) -> Array:
-        """Scratch for each thread, a row each."""
-        workers = max(1, min(_numba.num_threads(), tasks))
+    def run(self, entries: dict[torch.dtype, Any], starts: Array, parts: list[Any]) -> None:
+        """Runs all rounds; every thread has scratch memory of its own."""
+        workers = max(1, min(_numba.num_threads(), int(np.diff(starts).max())))
         room = _numba.empty_output((workers, self.layout.scratch), self.dtype)
-        array: Array = room.numpy()
-        return array
-
-    def work(self) -> int:
-        return self.counts[0] * self.counts[1] * max(self.layout.width // 8, 1)
+        words = words_of([starts, workers, room, *parts])
+        work = self.counts[0] * self.counts[1] * max(self.layout.width // 8, 1)
+        run_rounds(entries[self.dtype].address, words.ctypes.data, starts.size - 1, workers, work=work)
 
 
 def _blocks(inputs: _Inputs) -> tuple[int, int]:
@@ -164,15 +155,11 @@ def contrast(
     shared = inputs.common(bounded, masks)
     for sweep in sweeps:
         starts, tasks = _schedule.merged(sweep)
-        room = inputs.room(int(np.diff(starts).max()))
-        _forward(
-            starts, tasks, *shared, scales.numpy(), biases.numpy(), sums.numpy(), tops.numpy(), room,
-            tuple(inputs.layout), work=inputs.work(),
-        )  # fmt: skip
+        inputs.run(FORWARD, starts, [tasks, *shared, scales, biases, sums, tops])
     lse = sums.log_() + (inputs.bound() if bounded else tops.double())
     if not bounded:
         lse = torch.where(tops == torch.inf, torch.inf, lse)
-    lse_u, lse_v = (part.to(inputs.dtype) for part in inputs.both(lse))
+    lse_u, lse_v = (part.to(inputs.dtype, copy=True) for part in inputs.both(lse))
     nothing = lse_u.new_empty(0)
     return (
         lse_u if terms & (UU | UV) else nothing,
@@ -203,49 +190,7 @@ def contrast_backward(
     lse[lse == -torch.inf] = torch.inf
     grads = [_numba.empty_output(tuple(x.shape), inputs.dtype).zero_() for x in (u, v)]
     shared = inputs.common(bounded, masks)
-    numbers = tuple(t.numpy() for t in (scales, biases, lse, weights))
     for sweep in _shared_rounds(inputs, forward=False):
         starts, tasks = _schedule.merged(sweep)
-        room = inputs.room(int(np.diff(starts).max()))
-        _backward(
-            starts, tasks, *shared, *numbers, *(g.view(-1).numpy() for g in grads), room, tuple(inputs.layout),
-            work=inputs.work(),
-        )  # fmt: skip
+        inputs.run(BACKWARD, starts, [tasks, *shared, scales, biases, lse, weights, *grads])
     return restored(grads[0], grads[1], u, v, scale, grad_dot, inputs.norms)
-
-
-@twin()
-def _forward(
-    starts: Any, tasks: Any, u: Any, v: Any, sizes: Any, factor: Any, unit: bool, mode: Any, masks: Any, scales: Any,
-    biases: Any, sums: Any, tops: Any, room: Any, layout: Any,
-) -> None:  # fmt: skip
-    workers = room.shape[0]
-    for turn in range(starts.size - 1):
-        for worker in prange(workers):
-            a = (address(u), address(v), address(factor), address(sums), address(tops))
-            lists = (address(masks[0]), address(masks[1]), address(masks[2]))
-            numbers = (address(scales), address(biases))
-            for t in range(starts[turn] + worker, starts[turn + 1], workers):
-                forward_task(
-                    address(tasks[t]), a[0], a[1], sizes, a[2], unit, mode, numbers, lists, a[3], a[4],
-                    address(room[worker]), 0, layout,
-                )  # fmt: skip
-
-
-@twin()
-def _backward(
-    starts: Any, tasks: Any, u: Any, v: Any, sizes: Any, factor: Any, unit: bool, mode: Any, masks: Any, scales: Any,
-    biases: Any, shifts: Any, weights: Any, grad_u: Any, grad_v: Any, room: Any, layout: Any,
-) -> None:  # fmt: skip
-    workers = room.shape[0]
-    for turn in range(starts.size - 1):
-        for worker in prange(workers):
-            a = (address(u), address(v), address(factor))
-            lists = (address(masks[0]), address(masks[1]), address(masks[2]))
-            numbers = (address(scales), address(biases), address(shifts), address(weights))
-            grads = (address(grad_u), address(grad_v))
-            for t in range(starts[turn] + worker, starts[turn + 1], workers):
-                backward_task(
-                    address(tasks[t]), a[0], a[1], sizes, a[2], unit, mode, numbers, lists, grads,
-                    address(room[worker]), 0, layout,
-                )  # fmt: skip
