@@ -137,22 +137,27 @@ def _record(
     name: str, method: Method, case: GpuCase, pairs: list[Any], expected: list[torch.Tensor], clock: Clock
 ) -> dict[str, Any]:
     """Error and seconds of one method, or why there are none."""
-    from benchmarks.gpu_checks import backend, largest_error
+    from benchmarks.gpu_checks import largest_error, on_device
 
     reason = unavailable(method)
     if reason is not None:
         return {"status": "skipped", "reason": reason}
+
+    def timed() -> dict[str, Any]:
+        calls = [method.prepare(pair) for pair in pairs]
+        error = largest_error(case.compared(pairs[0][0], calls[0]()), expected)
+        if error <= case.tolerance:
+            return {"status": "ok", "error": error, "seconds": clock.seconds(calls)}
+        status = "wrong" if name == OURS else "disagrees"
+        return {"status": status, "error": error if error < float("inf") else None}
+
     try:
-        with backend("auto" if clock.device.type == "cuda" else "cuda"):
-            calls = [method.prepare(pair) for pair in pairs]
-            error = largest_error(case.compared(pairs[0][0], calls[0]()), expected)
-            if error <= case.tolerance:
-                return {"status": "ok", "error": error, "seconds": clock.seconds(calls)}
+        record: dict[str, Any] = on_device(clock.device, timed)
     except Skip as skip:
         return {"status": "skipped", "reason": str(skip)}
     except _FAILURES as failure:
         return {"status": "failed", "reason": f"{type(failure).__name__}: {failure}"[:300]}
-    return {"status": "wrong" if name == OURS else "disagrees", "error": error if error < float("inf") else None}
+    return record
 
 
 def line(entry: dict[str, Any]) -> str:

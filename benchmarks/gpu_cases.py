@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu_rivals import CONTRAST, DOTS, TEMPERATURE, Inputs, gat, products, segments, softmax, with_gradients
-from benchmarks.graphs import load_graph
+from benchmarks.graphs import load_graph, rmat
 from benchmarks.registry import Method
 from graphrep.kernels import CSR, edge_softmax, sddmm, segment_reduce, spmm
 from graphrep.kernels.gat import gat_aggregate
@@ -31,7 +31,7 @@ class GpuGraph:
     """One graph on the device in the formats that the methods take, each built once."""
 
     def __init__(self, key: str, device: torch.device) -> None:
-        host = load_graph(key)
+        host = rmat(40, 200, name="rmat-40") if key == DRY else load_graph(key)
         self.facts, self.device = host.facts(), device
         rowptr, col = torch.from_numpy(host.rowptr), torch.from_numpy(host.col)
         self.num_nodes, self.nnz = host.num_nodes, host.nnz
@@ -116,6 +116,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}  # float32: sums over hu
 COLUMNS = 4  # columns that are compared with float64; the others follow the same code
 SAMPLE = 100_000  # entries whose dot products are compared
 DENSE = 20_000  # most pairs for which the four N x N matrices are built
+DRY = "dry"  # a graph for the interpreter
 GRAPHS = ("pubmed", "rmat-200k", "rmat-1m")
 
 
@@ -253,7 +254,7 @@ def _contrast(count: int, width: int, dtype: torch.dtype) -> GpuCase:
 
     return GpuCase(
         name=f"info_nce/N{count}/{_short(dtype)}/d{width}",
-        graph="tiny",
+        graph=DRY,
         rows=count,
         shapes={"u": (width,), "v": (width,)},
         dtype=dtype,
@@ -271,10 +272,10 @@ def _contrast(count: int, width: int, dtype: torch.dtype) -> GpuCase:
 def cases(size: str) -> list[GpuCase]:
     """All cases: "full", or "tiny" for trying the program."""
     if size == "tiny":
-        single = _product("tiny", 16, torch.float32, "sum", True, True)
+        single = _product(DRY, 16, torch.float32, "sum", True, True)
         return [
-            single, _segments("tiny", 4, "mean"), _dots("tiny", 2, 8, torch.float32), _softmax("tiny", 2, True),
-            _gat("tiny", 2, 8, False), _contrast(70, 16, torch.float32),
+            single, _segments(DRY, 4, "mean"), _dots(DRY, 2, 8, torch.float32), _softmax(DRY, 2, False),
+            _gat(DRY, 2, 8, False), _contrast(40, 16, torch.float32),
         ]  # fmt: skip
     found = [case for graph in GRAPHS for case in _on_graph(graph)]
     types = (torch.float32, torch.bfloat16)

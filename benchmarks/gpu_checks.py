@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphrep.errors import DeviceError
 from graphrep.kernels import CSR, edge_softmax, sddmm, segment_reduce, spmm, streaming_logsumexp
 from graphrep.kernels.gat import gat_aggregate
 
-__all__ = ["Check", "backend", "checks", "gradient_checks", "largest_error", "run_check"]
+__all__ = ["Check", "backend", "checks", "gradient_checks", "largest_error", "on_device", "run_check"]
 
 # Largest error over largest value. Half types: one rounding of the result. float32: sums of some thousand terms.
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
@@ -49,6 +50,23 @@ def backend(name: str) -> Iterator[None]:
         yield
     finally:
         os.environ["GRAPHREP_BACKEND"] = before or "auto"
+
+
+def on_device(device: torch.device, function: Callable[[], Any]) -> Any:
+    """Runs a function on the kernels of a CUDA device, or on the CPU on the same ones in the interpreter.
+
+    An operator without a Triton kernel runs on plain torch on a device; in a dry run it says so and runs on numba.
+    """
+    if device.type == "cuda":
+        with backend("auto"):
+            return function()
+    try:
+        with backend("cuda"):
+            return function()
+    except DeviceError as missing:
+        print(f"not interpreted: {str(missing).splitlines()[0]}", flush=True)
+    with backend("cpu"):
+        return function()
 
 
 def _csr(num_dst: int, num_src: int, num_edges: int, *, hub: int = 0, weights: tuple[int, ...] | None = None) -> CSR:
@@ -163,8 +181,8 @@ def run_check(check: Check, device: torch.device) -> float:
         wanted = check.function(check.csr.with_value(None), *(t.double() for t in check.inputs))
     worst = 0.0
     for csr in (check.csr, _wide(check.csr)):
-        with backend("auto" if device.type == "cuda" else "cuda"):
-            found = check.function(csr.with_value(None).to(device), *inputs)
+        on = csr.with_value(None).to(device)
+        found = on_device(device, lambda on=on: check.function(on, *inputs))
         worst = max(worst, largest_error(_listed(found), _listed(wanted)))
     return worst
 

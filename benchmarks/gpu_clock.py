@@ -58,18 +58,18 @@ class Clock:
 
     def seconds(self, calls: Sequence[Callable[[], Any]]) -> dict[str, Any]:
         """Median, quartiles and least of the device's seconds per call, over the calls in turn, after one of each."""
-        for call in calls:
-            call()
-        if self.device.type != "cuda":
+        if self.device.type == "cuda":
+            samples, host = self._on_device(calls)
+        else:
             start = time.perf_counter()
             calls[0]()
             samples, host = [time.perf_counter() - start], 0.0
-        else:
-            samples, host = self._on_device(calls)
         q1, median, q3 = statistics.quantiles(samples, n=4) if len(samples) > 1 else samples * 3
         return {"median": median, "q1": q1, "q3": q3, "min": min(samples), "runs": len(samples), "host": host}
 
     def _on_device(self, calls: Sequence[Callable[[], Any]]) -> tuple[list[float], float]:
+        for call in calls:
+            call()
         torch.cuda.synchronize()
         start = time.perf_counter()
         for number in range(self.runs):
