@@ -16,7 +16,12 @@ from benchmarks.registry import OURS
 from benchmarks.run import main
 
 ROOT = Path(__file__).parents[2]
-SMALLER = {"segment": "torch-scatter_reduce", "sddmm": "gather", "edge_softmax": "pyg-softmax"}
+SMALLER = {
+    "segment": "torch-scatter_reduce",
+    "sddmm": "gather",
+    "edge_softmax": "pyg-softmax",
+    "common_neighbors": "torch-search",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +70,18 @@ def test_smaller_families(tmp_path: Path, family: str, rival: str) -> None:
         assert found[OURS] == "ok"
         assert found[rival] == "ok"
         assert "disagrees" not in found.values(), case
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", ["walks", "sampling"])
+def test_random_families(tmp_path: Path, family: str) -> None:
+    """Not every rival can do every kind of walk or sample; those that ran agree with ours."""
+    cases = run(tmp_path, family)
+    assert cases
+    for case in cases.values():
+        found = statuses(case)
+        assert found[OURS] == "ok"
+        assert not {"disagrees", "failed"} & set(found.values()), case
 
 
 @pytest.mark.filterwarnings("ignore")
