@@ -7,8 +7,9 @@ from torch import Tensor
 
 from graphrep.errors import ShapeError
 from graphrep.kernels._check import check_device, check_edge_index, check_floating, check_range
+from graphrep.kernels._library import needs_grad
 from graphrep.kernels.csr import CSR
-from graphrep.kernels.segment.reduce import segment_reduce
+from graphrep.kernels.segment.reduce import gather_columns, gather_rows, reduce_rows
 
 __all__ = ["gcn_norm"]
 
@@ -52,9 +53,22 @@ def gcn_norm(
     csr = CSR.from_edge_index(edge_index, weight, size=(num_nodes, num_nodes))
     value = csr.value
     assert value is not None  # it was given
-    root = segment_reduce(value, csr.rowptr).pow(-0.5)
+    root = reduce_rows(value, csr.rowptr).pow(-0.5)
     root = root.masked_fill(root == torch.inf, 0)
-    return csr.with_value(root.index_select(0, csr.row()) * value * root.index_select(0, csr.col))
+    return csr.with_value(_at_rows(root, csr) * value * _at_columns(root, csr))
+
+
+def _at_rows(root: Tensor, csr: CSR) -> Tensor:
+    """The number of each entry's row; on CUDA index_select has a gradient with atomics, which these gathers do not."""
+    if root.is_cuda and needs_grad(root):
+        return gather_rows(root, csr.rowptr, csr.nnz)
+    return root.index_select(0, csr.row())
+
+
+def _at_columns(root: Tensor, csr: CSR) -> Tensor:
+    if root.is_cuda and needs_grad(root):
+        return gather_columns(root, csr)
+    return root.index_select(0, csr.col)
 
 
 def _weights(edge_index: Tensor, edge_weight: Tensor | None, dtype: torch.dtype | None) -> Tensor:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from kernel_cases import close
+from kernel_cases import close, random_csr
 from torch import Tensor
 
 from graphrep.errors import IndexRangeError, ShapeError
 from graphrep.kernels import gcn_norm, spmm
+from graphrep.kernels.segment.reduce import gather_columns, gather_rows
 
 EDGES = torch.tensor([[0, 1, 1, 2, 2, 2, 0, 3], [1, 0, 2, 1, 2, 2, 1, 0]])
 
@@ -69,3 +70,16 @@ def test_errors() -> None:
         gcn_norm(EDGES, num_nodes=3)
     with pytest.raises(ShapeError, match="edge_weight has shape"):
         gcn_norm(EDGES, torch.ones(3), num_nodes=5)
+
+
+def test_gathers_whose_gradients_are_sums(backend: str) -> None:
+    """What CUDA takes in place of index_select, whose gradient depends on timing there."""
+    csr = random_csr(6, 5, 30)
+    for function, count, index in (
+        (lambda t: gather_columns(t, csr), 5, csr.col),
+        (lambda t: gather_rows(t, csr.rowptr, csr.nnz), 6, csr.row()),
+    ):
+        src = torch.randn(count, dtype=torch.float64, requires_grad=True)
+        assert torch.equal(function(src), src[index])
+        assert torch.autograd.gradcheck(function, (src,))
+        assert torch.autograd.gradgradcheck(function, (src,))

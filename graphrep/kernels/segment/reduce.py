@@ -16,7 +16,7 @@ from graphrep.kernels.csr import CSR, check_rowptr, index_dtype
 from graphrep.kernels.spmm import spmm
 from graphrep.typing import Reduction
 
-__all__ = ["gather_rows", "grouping", "reduce_rows", "scatter", "segment_reduce"]
+__all__ = ["gather_columns", "gather_rows", "grouping", "reduce_rows", "scatter", "segment_reduce"]
 
 
 def segment_reduce(src: Tensor, rowptr: Tensor, *, reduce: Reduction = "sum") -> Tensor:
@@ -105,4 +105,14 @@ def gather_rows(src: Tensor, rowptr: Tensor, num_edges: int) -> Tensor:
     col = torch.repeat_interleave(rows, rowptr[1:] - rowptr[:-1], output_size=num_edges)
     positions = torch.arange(num_edges + 1, dtype=dtype, device=rowptr.device)
     out: Tensor = spmm(CSR._trusted(positions, col, None, num_rows, positions[:-1]), src)
+    return out
+
+
+def gather_columns(src: Tensor, csr: CSR) -> Tensor:
+    """``src[csr.col]``, one number or row per entry; the gradient is a sum over the transpose, without atomics."""
+    positions = torch.arange(csr.nnz + 1, dtype=csr.col.dtype, device=csr.device)
+    entries = CSR._trusted(positions, csr.col, None, csr.num_cols, positions[:-1])
+    entries._cache["transpose_perm"] = csr.t_perm()
+    entries._cache["transpose"] = CSR._trusted(csr.pattern_t().rowptr, csr.t_perm(), None, csr.nnz, csr.t_perm())
+    out: Tensor = spmm(entries, src)
     return out
