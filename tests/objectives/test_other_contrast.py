@@ -40,7 +40,7 @@ FILES = pytest.mark.parametrize("name", ["losses_a", "losses_b_cold"])
 
 
 @FILES
-@pytest.mark.parametrize(("dtype", "tol"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float64, 1e-10), (torch.float32, 1e-6)])
 def test_mann_whitney_golden(name: str, dtype: torch.dtype, tol: float, golden: Golden) -> None:
     g = golden(f"extension_losses/{name}")
     pos, neg = (g[key].to(dtype).requires_grad_() for key in ("pos", "neg"))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import GraphrepError, ShapeError
+from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_floating
 from graphrep.kernels._library import define
 from graphrep.kernels._ops import accumulator
@@ -16,6 +17,9 @@ from graphrep.kernels.blockwise import cpu, reference  # noqa: F401  (they regis
 from graphrep.kernels.blockwise._masks import mask_tensors
 from graphrep.kernels.blockwise._terms import DOTS, SKIP_DIAGONAL, UU, UV, VU, VV
 from graphrep.kernels.csr import CSR
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.blockwise import cuda  # noqa: F401
 
 __all__ = ["DOTS", "SKIP_DIAGONAL", "UU", "UV", "VU", "VV", "contrast", "streaming_logsumexp"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphrep.kernels.csr import CSR
 
-__all__ = ["BLOCKS", "Masks", "joined", "mask_tensors", "pairs_of"]
+__all__ = ["BLOCKS", "Masks", "joined", "mask_tensors", "pairs_of", "transposed"]
 
 BLOCKS = ("uu", "uv", "vu", "vv")  # anchor side, then column side; 2 * side + side is the position
 Masks: TypeAlias = "tuple[Tensor | None, ...]"  # rowptr and sorted col for each block, None where nothing is left out
@@ -52,7 +52,7 @@ def joined(masks: Masks, counts: tuple[int, int]) -> tuple[Array, Array, Array]:
         lists = pairs_of(masks, name)
         if lists is None:
             continue
-        rowptr, col = lists if place < 4 else _transposed(*lists, counts[side])
+        rowptr, col = lists if place < 4 else transposed(*lists, counts[side])
         offsets[place] = length
         rowptrs.append(rowptr.numpy() + filled)
         cols.append(col.numpy())
@@ -60,8 +60,9 @@ def joined(masks: Masks, counts: tuple[int, int]) -> tuple[Array, Array, Array]:
     return np.concatenate(rowptrs), np.concatenate(cols), offsets
 
 
-def _transposed(rowptr: Tensor, col: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    row = torch.repeat_interleave(torch.arange(rowptr.numel() - 1), rowptr.diff())
+def transposed(rowptr: Tensor, col: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The lists by column: for each of `size` columns the rows that name it, ascending."""
+    row = torch.repeat_interleave(torch.arange(rowptr.numel() - 1, device=col.device), rowptr.diff())
     order = col.sort(stable=True).indices
     counts = torch.bincount(col, minlength=size)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), row[order]
