@@ -57,11 +57,11 @@ def test_mann_whitney_by_blocks(p: int, n: int, backend: str, monkeypatch: pytes
     neg = torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
     loss, wanted = (
         mann_whitney(pos, neg, temperature=0.1),
-        softplus((neg - pos.unsqueeze(1)) / 0.1, threshold=40).mean(),
+        softplus((neg - pos.unsqueeze(1)) / 0.1).mean(),
     )
     close(loss.detach(), wanted.detach(), 1e-13)
     for a, b in zip(gradients(3 * loss, (pos, neg)), gradients(3 * wanted, (pos, neg)), strict=True):
-        close(a, b, 1e-13)
+        close(a, b, 1e-8)  # torch's softplus has the slope 1 from 20 on, where the sigmoid is 2e-9 less
 
 
 def test_mann_whitney_of_extreme_scores(monkeypatch: pytest.MonkeyPatch) -> None:
