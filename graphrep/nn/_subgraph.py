@@ -20,7 +20,10 @@ _MASK = (1 << 64) - 1
 
 @dataclass
 class Subgraph:
-    """A sample by node and edge type; `row` and `col` number the nodes of `node`, `edge` the edges of the graph."""
+    """A sample by node and edge type; `row` and `col` number the nodes of `node`, `edge` the edges of the graph.
+
+    `batch` numbers the seed of each node in disjoint samples and is empty otherwise.
+    """
 
     node: dict[str, Tensor]
     batch: dict[str, Tensor]
@@ -64,7 +67,7 @@ def sample_subgraph(
             source, target = kind[0], kind[2]
             frontier = keys[target][start[target] : end[target]]
             stream = int(torch_word(torch.tensor([seed]), hop * len(graphs) + number)) & _MASK
-            rows = frontier % max(sizes[target], 1)
+            rows = frontier % max(sizes[target], 1) if disjoint else frontier
             sample = sample_neighbors(csr, rows, fanouts[kind][hop], replace=replace, seed=stream)
             local = torch.repeat_interleave(sample.degree().long())
             asked = sample.col.long()
@@ -72,11 +75,11 @@ def sample_subgraph(
                 asked = asked + (frontier // max(sizes[target], 1))[local] * sizes[source]
             ids, added = local_ids(keys[source], asked)
             keys[source] = torch.cat([keys[source], added])
-            parts[kind].append((ids, local + start[target], csr.perm[sample.perm.long()].long()))
+            parts[kind].append((ids, local + start[target], csr.perm.index_select(0, sample.perm).long()))
         start = end
         for name, key in keys.items():
             num_nodes[name].append(key.numel() - end[name])
-    return _joined(keys, sizes, num_nodes, parts)
+    return _joined(keys, sizes if disjoint else None, num_nodes, parts)
 
 
 def _seed_keys(sizes: dict[str, int], seeds: dict[str, Tensor], disjoint: bool) -> dict[str, Tensor]:
@@ -90,19 +93,19 @@ def _seed_keys(sizes: dict[str, int], seeds: dict[str, Tensor], disjoint: bool) 
 
 def _joined(
     keys: dict[str, Tensor],
-    sizes: dict[str, int],
+    sizes: dict[str, int] | None,
     num_nodes: dict[str, list[int]],
     parts: dict[EdgeType, list[tuple[Tensor, Tensor, Tensor]]],
 ) -> Subgraph:
-    """The hops one after another."""
+    """The hops one after another; with `sizes`, keys are taken apart into node and seed."""
     none = torch.empty(0, dtype=torch.int64)
     row, col, edge = (
         {kind: torch.cat([part[i] for part in hops]) if hops else none for kind, hops in parts.items()}
         for i in range(3)
     )
     return Subgraph(
-        node={name: key % max(sizes[name], 1) for name, key in keys.items()},
-        batch={name: key // max(sizes[name], 1) for name, key in keys.items()},
+        node=keys if sizes is None else {name: key % max(sizes[name], 1) for name, key in keys.items()},
+        batch={} if sizes is None else {name: key // max(sizes[name], 1) for name, key in keys.items()},
         row=row,
         col=col,
         edge=edge,

@@ -53,34 +53,34 @@ def _reference(nodes: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
 def _cpu(nodes: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
     size = 1 << (2 * (nodes.numel() + asked.numel())).bit_length()
     ids, added = torch.empty_like(asked), torch.empty_like(asked)
-    table = np.full(size, -1, np.int64)
+    table = np.full((size, 2), -1, np.int64)  # key and number side by side: one cache line each
     arrays = (nodes.contiguous().numpy(), asked.contiguous().numpy(), ids.numpy(), added.numpy())
-    return ids, added[: _number(*arrays, table, np.empty(size, np.int64))].clone()
+    return ids, added[: _number(*arrays, table)].clone()
 
 
 @numba.njit(**_options)  # type: ignore[untyped-decorator]
-def _number(nodes: Any, asked: Any, ids: Any, added: Any, keys: Any, places: Any) -> Any:
-    """Fills `ids` and `added`; returns how many were new. `keys` is a hash table with -1 in its free places."""
+def _number(nodes: Any, asked: Any, ids: Any, added: Any, table: Any) -> Any:
+    """Fills `ids` and `added`; returns how many were new. `table` is a hash table with -1 in its free places."""
     for i in range(nodes.size):
-        slot = _slot(keys, nodes[i])
-        if keys[slot] < 0:
-            keys[slot], places[slot] = nodes[i], i
+        slot = _slot(table, nodes[i])
+        if table[slot, 0] < 0:
+            table[slot, 0], table[slot, 1] = nodes[i], i
     count = 0
     for i in range(asked.size):
-        slot = _slot(keys, asked[i])
-        if keys[slot] < 0:
-            keys[slot], places[slot] = asked[i], nodes.size + count
+        slot = _slot(table, asked[i])
+        if table[slot, 0] < 0:
+            table[slot, 0], table[slot, 1] = asked[i], nodes.size + count
             added[count] = asked[i]
             count += 1
-        ids[i] = places[slot]
+        ids[i] = table[slot, 1]
     return count
 
 
 @numba.njit(**_options)  # type: ignore[untyped-decorator]
-def _slot(keys: Any, key: Any) -> Any:
+def _slot(table: Any, key: Any) -> Any:
     """Where `key` is, or would be put: the first place from its own on that holds it or is free."""
-    mask = np.uint64(keys.size - 1)
+    mask = np.uint64(table.shape[0] - 1)
     slot = mix64(np.uint64(key)) & mask
-    while keys[slot] >= 0 and keys[slot] != key:
+    while table[slot, 0] >= 0 and table[slot, 0] != key:
         slot = (slot + np.uint64(1)) & mask
     return slot

@@ -43,12 +43,11 @@ def random_walks(
     out = _numba.empty_output((starts.numel(), length + 1), torch.int64)
     plain = (rowptr.numpy(), col.numpy(), starts.contiguous().numpy(), out.numpy(), np.uint64(seed))
     work = 16 * out.numel()
-    if cumulative is None and set_rowptr is None:
-        _uniform(*plain, work=work)
-        return out
     weights = None if cumulative is None else cumulative.numpy()
-    sets = [(a if a is not None else b).numpy() for a, b in ((set_rowptr, rowptr), (set_col, col))]
-    _general(*plain, weights, *sets, set_rowptr is not None, accept, work=4 * work)
+    if set_rowptr is None or set_col is None:
+        _first_order(*plain, weights, work=work)
+    else:
+        _second_order(*plain, weights, set_rowptr.numpy(), set_col.numpy(), accept, work=4 * work)
     return out
 
 
@@ -76,35 +75,65 @@ def _running_sums(bounds: Any, rowptr: Any, value: Any, units: float, out: Any) 
 
 
 @twin()
-def _uniform(rowptr: Any, col: Any, starts: Any, out: Any, seed: Any) -> None:
-    """Each neighbour with the same probability."""
+def _first_order(rowptr: Any, col: Any, starts: Any, out: Any, seed: Any, cumulative: Any) -> None:
+    """By weight where `cumulative` is not None, else each neighbour with the same probability."""
     a_rowptr, a_col = address(rowptr), address(col)
     for group in prange((starts.size + GROUP - 1) // GROUP):
         first = group * GROUP
         size = min(GROUP, starts.size - first)
-        stream, place = np.empty(GROUP, np.uint64), np.empty(GROUP, np.int64)
+        stream, words = np.empty(GROUP, np.uint64), np.empty(GROUP, np.uint64)
+        low, high = np.empty(GROUP, np.int64), np.empty(GROUP, np.int64)
         for k in range(size):
             stream[k] = stream_start(seed, DOMAIN_WALK, np.uint64(first + k))
             out[first + k, 0] = starts[first + k]
         for t in range(out.shape[1] - 1):
             for k in range(size):
                 node = out[first + k, t]
-                low = np.int64(rowptr[node])
-                degree = np.int64(rowptr[node + 1]) - low
-                place[k] = -1
-                if degree > 0:
-                    place[k] = low + below(word(stream[k], np.uint64(t)), np.uint64(0), degree)
-                    prefetch(a_col, place[k])
+                low[k], high[k] = np.int64(rowptr[node]), np.int64(rowptr[node + 1])
+                words[k] = word(stream[k], np.uint64(t))
+                if cumulative is None:
+                    if low[k] < high[k]:
+                        low[k] += below(words[k], np.uint64(0), high[k] - low[k])
+                        prefetch(a_col, low[k])
+                elif low[k] < high[k]:
+                    prefetch(address(cumulative), high[k] - 1)
+            if cumulative is not None:
+                _search(cumulative, words, low, high, size)
+                for k in range(size):
+                    prefetch(a_col, low[k])
             for k in range(size):
                 node = out[first + k, t]
-                if place[k] >= 0:
-                    node = np.int64(col[place[k]])
+                if low[k] < high[k]:
+                    node = np.int64(col[low[k]])
                     prefetch(a_rowptr, node)
                 out[first + k, t + 1] = node
 
 
+@helper  # type: ignore[untyped-decorator]
+def _search(cumulative: Any, words: Any, low: Any, high: Any, size: int) -> None:
+    """Sets ``low[k]`` to the drawn entry of range k; to ``high[k]`` where there is none. All ranges halve together."""
+    keys, ends = np.empty(size, np.int64), high[:size].copy()
+    longest = np.int64(0)
+    for k in range(size):
+        total = cumulative[high[k] - 1] if low[k] < high[k] else np.int64(0)
+        keys[k] = below(words[k], np.uint64(0), total) + 1
+        if total == 0:
+            low[k] = high[k]
+        longest = max(longest, high[k] - low[k])
+    while longest > 0:
+        for k in range(size):
+            if low[k] < ends[k]:
+                middle = (low[k] + ends[k]) >> 1
+                if cumulative[middle] < keys[k]:
+                    low[k] = middle + 1
+                else:
+                    ends[k] = middle
+                prefetch(address(cumulative), (low[k] + ends[k]) >> 1)
+        longest >>= 1
+
+
 @twin()
-def _general(
+def _second_order(
     rowptr: Any,
     col: Any,
     starts: Any,
@@ -113,10 +142,9 @@ def _general(
     cumulative: Any,
     set_rowptr: Any,
     set_col: Any,
-    memory: bool,
     accept: Any,
 ) -> None:
-    """By weight where `cumulative` is not None; with memory of the node before where `memory` is set."""
+    """With memory of the node before; by weight where `cumulative` is not None."""
     sure, near = min(accept[1], accept[2]), max(accept[1], accept[2])
     for walk in prange(starts.size):
         stream = stream_start(seed, DOMAIN_WALK, np.uint64(walk))
@@ -125,7 +153,7 @@ def _general(
         for t in range(out.shape[1] - 1):
             step = word(stream, np.uint64(t))
             found, attempt = _candidate(rowptr, col, cumulative, node, step, 0), 0
-            while memory and t > 0:
+            while t > 0:
                 drawn, share = fraction(step, np.uint64(2 * attempt + 1)), accept[2]
                 if found == before:
                     share = accept[0]
