@@ -62,7 +62,7 @@ def _batches(inputs: SampleInputs) -> Callable[[], Any]:
     from torch_geometric.data import Data
     from torch_geometric.sampler import NodeSamplerInput
 
-    from graphrep.nn.sampler import NumbaSampler
+    from graphrep.nn import NumbaSampler
 
     edges = torch.stack([inputs.forms.col_long, inputs.forms.row_long])
     sampler = NumbaSampler(Data(edge_index=edges, num_nodes=inputs.forms.num_nodes), [FANOUT, FANOUT], seed=0)

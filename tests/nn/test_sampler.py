@@ -15,7 +15,7 @@ from torch_geometric.sampler import NegativeSampling, NodeSamplerInput
 from torch_geometric.utils import k_hop_subgraph
 
 from graphrep.errors import DTypeError, GraphrepError
-from graphrep.nn.sampler import NumbaSampler
+from graphrep.nn import NumbaSampler
 
 NUM_NODES, NUM_EDGES = 60, 400
 

@@ -1,0 +1,25 @@
+"""Layers and samplers with PyG's signatures, on these kernels."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_NAMES = {
+    "NumbaSampler": "sampler",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports classes on first use (PEP 562), so that those without PyG do not wait for it."""
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"graphrep.nn.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'graphrep.nn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
