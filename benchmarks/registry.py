@@ -11,7 +11,18 @@ __all__ = ["FAMILIES", "OURS", "SIZES", "Case", "Extrapolated", "Method", "Skip"
 
 OURS = "graphrep"
 SIZES = ("tiny", "small", "medium", "large")
-FAMILIES = ("spmm", "segment", "sddmm", "edge_softmax", "targets", "common_neighbors", "walks", "sampling", "fastrp")
+FAMILIES = (
+    "spmm",
+    "segment",
+    "sddmm",
+    "edge_softmax",
+    "targets",
+    "common_neighbors",
+    "walks",
+    "sampling",
+    "contrast",
+    "fastrp",
+)
 
 
 class Skip(Exception):  # noqa: N818 - not an error: a rival that cannot run here, with the reason

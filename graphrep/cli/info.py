@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from graphrep.cli.console import Console, guarded
 from graphrep.cli.options import DataDir, Json, Verbose
@@ -29,9 +32,19 @@ _SCATTER = 'pip install --no-build-isolation "graphrep[scatter]"'
 
 
 @guarded
-def info(*, data_dir: DataDir = None, as_json: Json = False, verbose: Verbose = 0) -> None:
+def info(
+    *,
+    warm_up: Annotated[
+        bool, typer.Option("--warm-up", help="compile the CPU kernels now, so that no later call pays for it")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+) -> None:
     """Versions, devices, which kernel backend each operation uses and why, extras, folders."""
     console = Console(as_json=as_json, verbose=verbose)
+    if warm_up:
+        _warm_up(console)
     found: dict[str, Any] = {
         "versions": versions(),
         "commit": commit(),
@@ -62,6 +75,14 @@ def info(*, data_dir: DataDir = None, as_json: Json = False, verbose: Verbose = 
     for name, folder in found["folders"].items():
         console.say(f"  {name:<10} {folder}")
     console.finish(found)
+
+
+def _warm_up(console: Console) -> None:
+    from graphrep.kernels import warmup
+
+    started = time.perf_counter()
+    warmup()
+    console.say(f"The CPU kernels are compiled and kept ({time.perf_counter() - started:.1f} s).\n")
 
 
 def _devices() -> list[str]:

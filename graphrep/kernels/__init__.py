@@ -6,6 +6,7 @@ from graphrep.kernels.blockwise import streaming_logsumexp
 from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
+from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.influence import influence_matrix
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
@@ -31,6 +32,7 @@ __all__ = [
     "common_neighbor_pool",
     "common_neighbors",
     "edge_softmax",
+    "gat_aggregate",
     "gather_csr",
     "gcn_norm",
     "influence_matrix",

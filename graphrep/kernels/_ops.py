@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from graphrep.kernels import _numba
 from graphrep.kernels._numba import CACHE_LINE, int_bits
@@ -28,6 +30,7 @@ __all__ = [
     "transpose_of",
 ]
 
+_BOUNDS: MutableMapping[Tensor, np.ndarray[Any, Any]] = WeakTensorKeyDictionary()
 PREFETCH_BYTES = 256  # rows below this size are fetched faster without hints
 
 
@@ -69,13 +72,13 @@ def flat_array(tensor: Tensor | None, dtype: torch.dtype) -> np.ndarray[Any, Any
 def bounds_of(rowptr: Tensor) -> np.ndarray[Any, Any]:
     """First row of each chunk of rows that one thread takes at a time, then the number of rows.
 
-    Kept as an attribute of the tensor, which a CSR never changes; for other offsets the chunks would still cover all
+    Kept as long as the tensor lives. A CSR never changes its offsets; if somebody did, the chunks would still cover all
     rows, only less evenly.
     """
-    bounds: np.ndarray[Any, Any] | None = getattr(rowptr, "_chunk_bounds", None)
+    bounds = _BOUNDS.get(rowptr)
     if bounds is None or bounds[-1] != rowptr.shape[0] - 1:
         bounds = chunk_bounds(rowptr.numpy(), np.empty(CHUNKS + 1, np.int64))
-        rowptr._chunk_bounds = bounds  # type: ignore[attr-defined]
+        _BOUNDS[rowptr] = bounds
     return bounds
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "vexp",
     "vfirst",
     "vfma",
+    "vlargest",
     "vmul",
     "vpick",
     "vsub",
@@ -110,6 +111,22 @@ def vabove(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.and_(larger, builder.fcmp_ordered("ord", args[1], args[1]))
 
     return Vec(nb_types.boolean, a.lanes)(a, a), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def vlargest(typingctx: Any, a: Any) -> Any:
+    """The largest lane; NaN if there is one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = args[0]
+        while vector.type.count > 1:
+            half = vector.type.count // 2
+            low, high = (_lanes(builder, vector, start, half) for start in (0, half))
+            larger = builder.fcmp_unordered(">", high, low)
+            vector = builder.select(builder.and_(larger, builder.fcmp_ordered("ord", low, low)), high, low)
+        return builder.extract_element(vector, INT32(0))
+
+    return a.scalar(a), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]

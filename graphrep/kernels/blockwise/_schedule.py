@@ -16,8 +16,8 @@ from graphrep.kernels.blockwise._gemm import tile_shape
 __all__ = ["BLOCK_COLUMNS", "BLOCK_ROWS", "Layout", "layout_of", "merged", "rounds_of", "symmetric_rounds"]
 
 BLOCK_ROWS, BLOCK_COLUMNS = 96, 192  # a tile of weights that stays in the L2 cache; multiples of every tile shape
-FEWEST_CHUNKS = 16  # rounds of half as many tasks keep threads busy
-CHUNK_BYTES = 1_500_000  # both blocks, their gradients and the transposed copy, per thread
+FEWEST_CHUNKS = 8  # a round then has that many tasks for both views
+CHUNK_BYTES = 2_400_000  # both blocks, their gradients and the transposed copy, per thread
 LINE = 64
 
 
@@ -43,8 +43,9 @@ def layout_of(count_u: int, count_v: int, width: int, itemsize: int, block_size:
     lines = -(-width // columns) * (columns // line)
     ld = (lines + 1 + lines % 2) * line
     largest = max(BLOCK_COLUMNS, CHUNK_BYTES // (5 * ld * itemsize) // BLOCK_COLUMNS * BLOCK_COLUMNS)
-    wanted = block_size or min(largest, -(-max(count_u, count_v) // FEWEST_CHUNKS))
-    chunk = -(-max(wanted, 1) // BLOCK_ROWS) * BLOCK_ROWS
+    count = max(count_u, count_v, 1)
+    chunks = max(-(-count // largest), FEWEST_CHUNKS)
+    chunk = -(-(block_size or -(-count // chunks)) // BLOCK_ROWS) * BLOCK_ROWS
     lds = BLOCK_COLUMNS + line
     scratch = 4 * chunk * ld + chunk * width + (BLOCK_ROWS + 1) * lds + chunk + columns
     return Layout(width, ld, chunk, lds, rows, columns, -(-scratch // line) * line)

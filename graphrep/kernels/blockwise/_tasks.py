@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrep.kernels._rows import helper
+from graphrep.kernels._rows import helper, inline
 from graphrep.kernels._simd import at, put, vload, vstore, vzero
 from graphrep.kernels._simd_math import vmul
 from graphrep.kernels.blockwise._gemm import panel_zero, product, product_add
@@ -99,52 +99,78 @@ def _similarities(room: Any, a0: int, panel: int, width_j: int, strip: int, layo
 
 
 @helper  # type: ignore[untyped-decorator]
+def _lists(task: Any, masks: Any) -> Any:
+    """The pairs to leave out of the rows' sums and of the columns' sums."""
+    rowptr, col, offsets = masks
+    kind = at(task, 0) * 2 + at(task, 2)
+    return (rowptr, col, at(offsets, kind)), (rowptr, col, at(offsets, 4 + kind))
+
+
+@inline  # type: ignore[untyped-decorator]
+def _square(i: int) -> int:
+    """The first column of the tile on the diagonal in a block with itself; tiles before it hold the same pairs."""
+    return i // BLOCK_COLUMNS * BLOCK_COLUMNS
+
+
+@helper  # type: ignore[untyped-decorator]
+def _sum_row(
+    zero: Any, mode: Any, numbers: Any, masks: Any, sums: Any, tops: Any, room: Any, places: Any, width: int,
+    with_cols: bool, nodes: Any,
+) -> None:  # fmt: skip
+    """Adds one row of a strip to its sum: `places` = (row, side row, column sums) in `room`, `nodes` = (the row's place
+    and the first column's among all numbers, the row and the first column of the masks).
+    """
+    bounded, scale, shift = mode
+    start, side, cols = places
+    place, column, anchor, first = nodes
+    if not bounded:
+        running_sums(
+            zero, room, start, width, at(numbers[0], place), numbers[1], column, masks[0], anchor, first, tops, sums,
+            place, room, side,
+        )  # fmt: skip
+    elif masks[0][2] >= 0 or (with_cols and masks[1][2] >= 0):
+        total = masked_sums(
+            zero, room, start, width, scale, shift, room, cols, with_cols, room, side, masks, anchor, first
+        )
+        put(sums, place, at(sums, place) + total)
+    else:
+        total = bounded_sums(zero, room, start, width, scale, shift, room, cols, with_cols)
+        put(sums, place, at(sums, place) + total)
+
+
+@helper  # type: ignore[untyped-decorator]
 def forward_task(
-    task: Any, x: Any, sizes: Any, factor: Any, unit: bool, mode: Any, numbers: Any, masks: Any, sums: Any,
-    tops: Any, room: Any, r0: int, layout: Any,
+    task: Any, x: Any, sizes: Any, factor: Any, unit: bool, mode: Any, numbers: Any, masks: Any, sums: Any, tops: Any,
+    room: Any, r0: int, layout: Any,
 ) -> None:  # fmt: skip
     """Adds the exponentials of one pair of blocks to the sums of the rows and, where the task says so, columns."""
     zero = panel_zero(room)
     _, ld, chunk, lds, rows, _, _ = layout
-    bounded, scale, shift = mode
     row_base, col_base = at(task, 0) * sizes[2], at(task, 2) * sizes[2]
-    with_cols, diagonal = at(task, 4) == 1, at(task, 5) == 1
+    diagonal, halved = at(task, 5) == 1, at(task, 6) == 0
     first_i, num_i, first_j, num_j = _load(task, x, sizes, factor, unit, room, r0, layout)
     panels = r0 + 2 * chunk * ld
     strip = panels + chunk * layout[0]
     side = strip + BLOCK_ROWS * lds
     cols = side + lds
-    rowptr, col, offsets = masks
-    kind = at(task, 0) * 2 + at(task, 2)
-    own, other = (rowptr, col, at(offsets, kind)), (rowptr, col, at(offsets, 4 + kind))
-    masked = own[2] >= 0 or (with_cols and other[2] >= 0)
-    if with_cols:
-        for j in range(cols, cols + chunk):
-            put(room, j, 0)
+    lists = _lists(task, masks)
+    for j in range(cols, cols + chunk):
+        put(room, j, 0)
     for jb in range(0, num_j, BLOCK_COLUMNS):
         width = min(BLOCK_COLUMNS, num_j - jb)
         for i in range(0, num_i, rows):
+            if halved and jb < _square(i):
+                continue
+            with_cols = at(task, 4) == 1 and not (halved and jb == _square(i))
             _similarities(room, r0 + i * ld, panels + jb * layout[0], width, strip, layout)
             for r in range(min(rows, num_i - i)):
                 start, anchor = strip + r * lds, first_i + i + r
                 if diagonal and jb <= i + r < jb + width:
                     put(room, start + i + r - jb, -np.inf)
-                place = row_base + anchor
-                if not bounded:
-                    running_sums(
-                        zero, room, start, width, at(numbers[0], place), numbers[1], col_base + first_j + jb, own,
-                        anchor, first_j + jb, tops, sums, place, room, side,
-                    )  # fmt: skip
-                elif masked:
-                    total = masked_sums(
-                        zero, room, start, width, scale, shift, room, cols + jb, with_cols, room, side, (own, other),
-                        anchor, first_j + jb,
-                    )  # fmt: skip
-                    put(sums, place, at(sums, place) + total)
-                else:
-                    total = bounded_sums(zero, room, start, width, scale, shift, room, cols + jb, with_cols)
-                    put(sums, place, at(sums, place) + total)
-    if with_cols:
+                nodes = (row_base + anchor, col_base + first_j + jb, anchor, first_j + jb)
+                places = (start, side, cols + jb)
+                _sum_row(zero, mode, numbers, lists, sums, tops, room, places, width, with_cols, nodes)
+    if at(task, 4) == 1:
         add_columns(sums, col_base + first_j, room, cols, num_j)
 
 
@@ -161,9 +187,7 @@ def _weights(
     first_j, jb, num_j = at_columns
     row_base, col_base = at(task, 0) * sizes[2], at(task, 2) * sizes[2]
     with_cols, diagonal = at(task, 4) == 1, at(task, 5) == 1
-    rowptr, col, offsets = masks
-    kind = at(task, 0) * 2 + at(task, 2)
-    own, other = (rowptr, col, at(offsets, kind)), (rowptr, col, at(offsets, 4 + kind))
+    lists = _lists(task, masks)
     bounded, scale, shift = mode
     for i in range(0, num_i, rows):
         _similarities(room, r0 + (ib + i) * ld, panels + jb * layout[0], num_j, tile + i * lds, layout)
@@ -176,8 +200,7 @@ def _weights(
                 bounded_weights(zero, room, start, num_j, scale, shift, at(numbers[3], node), columns, c)
             else:
                 general_weights(
-                    zero, room, start, num_j, numbers, node, c, with_cols, room, side, (own, other), anchor,
-                    first_j + jb,
+                    zero, room, start, num_j, numbers, node, c, with_cols, room, side, lists, anchor, first_j + jb
                 )  # fmt: skip
             if diagonal and jb <= ib + r < jb + num_j:
                 put(room, start + ib + r - jb, 0)
@@ -216,7 +239,7 @@ def backward_task(
     """Adds one pair of blocks' share of the gradients of its rows and columns."""
     _, ld, chunk, lds, _, _, _ = layout
     first_i, num_i, first_j, num_j = _load(task, x, sizes, factor, unit, room, r0, layout)
-    to_columns = at(task, 6) == 1
+    halved = at(task, 6) == 0
     block_j, panels = r0 + chunk * ld, r0 + 2 * chunk * ld
     tile = panels + chunk * layout[0]
     side = tile + BLOCK_ROWS * lds
@@ -227,12 +250,13 @@ def backward_task(
     for jb in range(0, num_j, BLOCK_COLUMNS):
         width = min(BLOCK_COLUMNS, num_j - jb)
         for ib in range(0, num_i, BLOCK_ROWS):
-            height = min(BLOCK_ROWS, num_i - ib)
+            if halved and jb < _square(ib):
+                continue
+            height, to_columns = min(BLOCK_ROWS, num_i - ib), not (halved and jb == _square(ib))
             _weights(
                 task, sizes, mode, numbers, masks, (first_i, ib, height), (first_j, jb, width), room,
                 (r0, panels, tile, side), layout,
             )  # fmt: skip
             _carry(room, (r0, block_j, grad_i, grad_j, tile), ib, height, jb, width, to_columns, layout)
     _flush(room, grad_i, num_i, grads[1] if at(task, 0) == 1 else grads[0], first_i, layout)
-    if to_columns:
-        _flush(room, grad_j, num_j, grads[1] if at(task, 2) == 1 else grads[0], first_j, layout)
+    _flush(room, grad_j, num_j, grads[1] if at(task, 2) == 1 else grads[0], first_j, layout)

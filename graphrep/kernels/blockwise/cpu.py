@@ -101,17 +101,14 @@ def _task_rows(pairs: list[Array], row_side: int, col_side: int, **flags: int) -
     return rounds
 
 
-def _shared_rounds(inputs: _Inputs, *, forward: bool) -> list[list[list[Array]]]:
+def _shared_rounds(inputs: _Inputs) -> list[list[list[Array]]]:
     """Sweeps that serve rows and columns at once; those inside a list touch different blocks."""
     n, m = _blocks(inputs)
     terms, sweeps, inner = inputs.terms, [], []
     for term, side, blocks in ((UU, 0, n), (VV, 1, m)):
         if terms & term and blocks:
-            rounds = _task_rows(_schedule.symmetric_rounds(blocks), side, side, with_cols=1, skip=1, symmetric=1)
-            if forward:
-                for task in rounds:
-                    task[:, 4] = task[:, 6]  # a block with itself already holds both orders of each pair
-            inner.append(rounds)
+            pairs = _schedule.symmetric_rounds(blocks)
+            inner.append(_task_rows(pairs, side, side, with_cols=1, skip=1, symmetric=1))
     if inner:
         sweeps.append(inner)
     skip = int(bool(terms & SKIP_DIAGONAL))
@@ -148,7 +145,7 @@ def contrast(
     inputs = _Inputs(u, v, scale, terms, unit, block_size)
     plain = scale_u is None and scale_v is None and bias_u is None and bias_v is None
     bounded = inputs.bounded(plain=plain)
-    sweeps = _shared_rounds(inputs, forward=True) if bounded else _row_rounds(inputs)
+    sweeps = _shared_rounds(inputs) if bounded else _row_rounds(inputs)
     scales, biases = inputs.spread((scale_u, scale_v), 1.0).mul_(scale), inputs.spread((bias_u, bias_v), 0.0)
     sums = inputs.spread(None, 0.0).double()
     tops = inputs.spread(None, -torch.inf)
@@ -190,7 +187,7 @@ def contrast_backward(
     lse[lse == -torch.inf] = torch.inf
     grads = [_numba.empty_output(tuple(x.shape), inputs.dtype).zero_() for x in (u, v)]
     shared = inputs.common(bounded, masks)
-    for sweep in _shared_rounds(inputs, forward=False):
+    for sweep in _shared_rounds(inputs):
         starts, tasks = _schedule.merged(sweep)
         inputs.run(BACKWARD, starts, [tasks, *shared, scales, biases, lse, weights, *grads])
     return restored(grads[0], grads[1], u, v, scale, grad_dot, inputs.norms)
