@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("data", "errors", "eval", "interop", "kernels", "methods", "registry", "typing")
+_MODULES = ("data", "errors", "eval", "interop", "kernels", "methods", "nn", "objectives", "registry", "typing")
 _NAMES = {
     "FastRP": "graphrep.methods.fastrp",
     "Graph": "graphrep.data.graph",

@@ -46,7 +46,10 @@ def test_public_names_resolve(name: str) -> None:
     assert getattr(graphrep, name) is not None
 
 
-@pytest.mark.parametrize("module", ["data", "errors", "eval", "interop", "kernels", "methods", "registry", "typing"])
+@pytest.mark.parametrize(
+    "module",
+    ["data", "errors", "eval", "interop", "kernels", "methods", "nn", "objectives", "registry", "typing"],
+)
 def test_dunder_all_is_true(module: str) -> None:
     loaded = importlib.import_module(f"graphrep.{module}")
     for name in loaded.__all__:

@@ -12,7 +12,16 @@ from pathlib import Path
 import graphrep
 
 SNAPSHOT = Path(__file__).parent / "golden" / "public_api.txt"
-MODULES = ("graphrep", "graphrep.data", "graphrep.eval", "graphrep.interop", "graphrep.kernels", "graphrep.methods")
+MODULES = (
+    "graphrep",
+    "graphrep.data",
+    "graphrep.eval",
+    "graphrep.interop",
+    "graphrep.kernels",
+    "graphrep.methods",
+    "graphrep.nn",
+    "graphrep.objectives",
+)
 
 
 def described(name: str, value: object) -> str:
