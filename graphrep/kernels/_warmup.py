@@ -5,18 +5,20 @@ from __future__ import annotations
 import torch
 
 from graphrep.kernels import _numba
+from graphrep.kernels.blockwise import streaming_logsumexp
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import edge_softmax
+from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.spmm import spmm
 
 __all__ = ["warmup"]
 
 
 def warmup(*, parallel: bool = True) -> None:
-    """Runs sums, means and maxima in float32, forward and backward, on a graph of a few edges.
+    """Runs sums, means, maxima, softmax, attention and the contrast over all pairs, forward and backward, in float32.
 
     The compiled code is kept on disk beside the package or in numba's cache folder; with a filled cache this takes a
-    fraction of a second, without one 10 to 20 s.
+    few tenths of a second, without one about a minute.
 
     Args:
         parallel: also compile the forms for large inputs, by running once on an input that is just large enough.
@@ -35,3 +37,6 @@ def warmup(*, parallel: bool = True) -> None:
         for out in (spmm(csr, x), spmm(weighted, x, reduce="mean"), spmm(csr, x, reduce="max")):
             out.sum().backward()
         edge_softmax(csr, torch.zeros(num_edges, requires_grad=True)).sum().backward()
+        score = torch.zeros(num_nodes, 4, requires_grad=True)
+        gat_aggregate(csr, x.view(num_nodes, 4, 4), score, score).sum().backward()
+        streaming_logsumexp(x, x, scale=0.1).sum().backward()
