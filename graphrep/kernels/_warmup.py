@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from graphrep.kernels import _numba
@@ -34,9 +36,14 @@ def warmup(*, parallel: bool = True) -> None:
         csr = CSR.from_edge_index(edges, size=(num_nodes, num_nodes))
         weighted = csr.with_value(torch.ones(num_edges, requires_grad=True))
         x = torch.ones(num_nodes, 16, requires_grad=True)
-        for out in (spmm(csr, x), spmm(weighted, x, reduce="mean"), spmm(csr, x, reduce="max")):
-            out.sum().backward()
-        edge_softmax(csr, torch.zeros(num_edges, requires_grad=True)).sum().backward()
         score = torch.zeros(num_nodes, 4, requires_grad=True)
-        gat_aggregate(csr, x.view(num_nodes, 4, 4), score, score).sum().backward()
-        streaming_logsumexp(x, x, scale=0.1).sum().backward()
+        results: list[Any] = [
+            spmm(csr, x),
+            spmm(weighted, x, reduce="mean"),
+            spmm(csr, x, reduce="max"),
+            edge_softmax(csr, torch.zeros(num_edges, requires_grad=True)),
+            gat_aggregate(csr, x.view(num_nodes, 4, 4), score, score),
+            streaming_logsumexp(x, x, scale=0.1),
+        ]
+        for result in results:
+            result.sum().backward()
