@@ -154,7 +154,11 @@ def warm_up(model: Any, graph: Graph) -> None:
     import torch
 
     from graphrep.data import Graph
+    from graphrep.kernels import CSR
+    from graphrep.kernels._numba import SMALL_WORK
 
+    if graph.num_edges >= SMALL_WORK:  # long lists are grouped by a loop of their own, for all threads
+        CSR.from_edge_index(torch.zeros(2, SMALL_WORK, dtype=torch.int64))
     weight = None if graph.edge_weight is None else torch.ones(2, dtype=graph.edge_weight.dtype)
     x = None if graph.x is None else torch.ones(2, graph.num_features)
     pair = Graph(torch.tensor([[0, 1], [1, 0]]), weight, x)
