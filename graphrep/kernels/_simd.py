@@ -25,6 +25,7 @@ __all__ = [
     "at",
     "constant",
     "prefetch",
+    "prefetch_lanes",
     "put",
     "splat",
     "vfill",
@@ -35,6 +36,7 @@ __all__ = [
     "vzero_like",
 ]
 
+CACHE_LINE = 64
 FLAGS = ("contract",)  # a * b + c may become one fused operation; NaN and infinities keep their meaning
 INT32 = ir.IntType(32)
 _LLVM_TYPES = {
@@ -121,18 +123,35 @@ def put(typingctx: Any, pointer: Any, offset: Any, number: Any) -> Any:
     return nb_types.void(pointer, nb_types.int64, pointer.dtype), codegen
 
 
+def _prefetch_line(builder: Any, place: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [builder.bitcast(place, cgutils.voidptr_t), INT32(0), INT32(3), INT32(1)])
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def prefetch(typingctx: Any, pointer: Any, offset: Any) -> Any:
     """Asks the CPU to load the cache line at `offset` behind a pointer, for reading."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), cgutils.voidptr_t)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, INT32, INT32, INT32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [place, INT32(0), INT32(3), INT32(1)])
+        _prefetch_line(builder, builder.gep(args[0], [args[1]]))
         return context.get_dummy_value()
 
     return nb_types.void(pointer, nb_types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch_lanes(typingctx: Any, pointer: Any, offset: Any, like: Any) -> Any:
+    """Asks the CPU to load what `vload` with the same arguments would read; no loop, as the size is known."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        per_line = CACHE_LINE * 8 // signature.args[0].dtype.bitwidth
+        place = builder.gep(args[0], [args[1]])
+        for first in range(0, like.lanes, per_line):
+            _prefetch_line(builder, builder.gep(place, [INT32(first)]))
+        return context.get_dummy_value()
+
+    return nb_types.void(pointer, nb_types.int64, like), codegen
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]

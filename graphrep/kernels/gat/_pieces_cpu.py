@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphrep.kernels._rows import AHEAD, PIECE, helper, inline
-from graphrep.kernels._simd import at, prefetch, put, vload, vstore, vzero
+from graphrep.kernels._simd import at, prefetch_lanes, put, vload, vstore, vzero
 from graphrep.kernels._simd_math import vfma, vmul, vsub, vsum
 from graphrep.kernels.gat._slots_cpu import LANES, RUN
 
@@ -33,28 +33,27 @@ def sum_piece(a: Any, w: Any, v: Any, n: Any, out: Any, base: int, begin: int, e
     x, stride, width = a[1], n[1], n[1] // n[2]
     group = PIECE if stride <= 64 else max(8, GROUP_NUMBERS // stride)
     for start in range(begin, end, group):
-        stop, more, ahead = min(start + group, end), start > begin, line
+        stop, more = min(start + group, end), start > begin
         j = np.int64(0)  # a literal 0 would compile the blocks once more
         if width % 16 == 0:
             while j + 64 <= stride:
-                _four(vzero(x, 16), a, w, v, n, out, base, j, 16, more, begin, start, stop, ahead)
-                j, ahead = j + 64, 0
+                _four(vzero(x, 16), a, w, v, n, out, base, j, 16, more, begin, start, stop, line)
+                j += 64
         elif width % 8 == 0:
             while j + 32 <= stride:
-                _four(vzero(x, 8), a, w, v, n, out, base, j, 8, more, begin, start, stop, ahead)
-                j, ahead = j + 32, 0
+                _four(vzero(x, 8), a, w, v, n, out, base, j, 8, more, begin, start, stop, line)
+                j += 32
         while j < stride:
             room = width - j % width
             if room >= 16:
-                _one(vzero(x, 16), a, w, v, n, out, base, j, more, begin, start, stop, ahead)
+                _one(vzero(x, 16), a, w, v, n, out, base, j, more, begin, start, stop, line)
                 j += 16
             elif room >= 4:
-                _one(vzero(x, 4), a, w, v, n, out, base, j, more, begin, start, stop, ahead)
+                _one(vzero(x, 4), a, w, v, n, out, base, j, more, begin, start, stop, 0)
                 j += 4
             else:
-                _one(vzero(x, 1), a, w, v, n, out, base, j, more, begin, start, stop, ahead)
+                _one(vzero(x, 1), a, w, v, n, out, base, j, more, begin, start, stop, 0)
                 j += 1
-            ahead = 0
 
 
 @inline  # type: ignore[untyped-decorator]
@@ -91,7 +90,11 @@ def _four(
             t2, t3 = vload(out, other + 2 * step, zero), vload(out, other + 3 * step, zero)
     for e in range(start, stop):
         if line > 0:
-            _prefetch_row(a, n, e, line)
+            later = np.int64(at(col, min(e + AHEAD, n[0]))) * stride + j
+            prefetch_lanes(x, later, zero)
+            prefetch_lanes(x, later + step, zero)
+            prefetch_lanes(x, later + 2 * step, zero)
+            prefetch_lanes(x, later + 3 * step, zero)
         origin = np.int64(at(col, e)) * stride + j
         x0, x1 = vload(x, origin, zero), vload(x, origin + step, zero)
         x2, x3 = vload(x, origin + 2 * step, zero), vload(x, origin + 3 * step, zero)
@@ -142,7 +145,7 @@ def _one(
             t = vload(out, other, zero)
     for e in range(start, stop):
         if line > 0:
-            _prefetch_row(a, n, e, line)
+            prefetch_lanes(x, np.int64(at(col, min(e + AHEAD, n[0]))) * stride + j, zero)
         row = vload(x, np.int64(at(col, e)) * stride + j, zero)
         k = run + (e - begin) * slot
         s = vfma(s, at(w, k), row)
@@ -158,13 +161,6 @@ def _run(n: Any, head: int) -> Any:
     """Where the weights of a head start."""
     slot = n[3]
     return head // slot * slot * RUN + head % slot
-
-
-@inline  # type: ignore[untyped-decorator]
-def _prefetch_row(a: Any, n: Any, e: int, line: int) -> None:
-    origin = np.int64(at(a[0], min(e + AHEAD, n[0]))) * n[1]
-    for offset in range(0, n[1], line):
-        prefetch(a[1], origin + offset)
 
 
 @inline  # type: ignore[untyped-decorator]

@@ -16,7 +16,7 @@ from graphrep.kernels._dispatch import register
 from graphrep.kernels._numba import twin
 from graphrep.kernels._ops import accumulator, bounds_of, flat_bits, line_of, rounded
 from graphrep.kernels._rows import AHEAD, helper, inline
-from graphrep.kernels._simd import address, prefetch, vload, vload_int, vzero, vzero_like
+from graphrep.kernels._simd import address, prefetch_lanes, vload, vload_int, vzero, vzero_like
 from graphrep.kernels._simd_math import vequal, vfma, vpick, vsum
 
 __all__ = ["sddmm", "sddmm_winners"]
@@ -78,21 +78,21 @@ def _dots(bounds: Any, rowptr: Any, col: Any, q: Any, k: Any, arg: Any, out: Any
     for chunk in prange(bounds.size - 1):
         for i in range(bounds[chunk], bounds[chunk + 1]):
             for e in range(np.int64(rowptr[i]), np.int64(rowptr[i + 1])):
-                if line > 0:
-                    ahead = np.int64(col[min(e + AHEAD, last)]) * stride
-                    for offset in range(ahead, ahead + stride, line):
-                        prefetch(a[1], offset)
                 left, right = i * stride, np.int64(col[e]) * stride
+                ahead = np.int64(col[min(e + AHEAD, last)]) * stride - right if line > 0 else 0
                 for head in range(heads):
-                    out[e * heads + head] = _dot(a, address(arg), left, right, width, e)
+                    out[e * heads + head] = _dot(a, address(arg), left, right, width, e, ahead)
                     left, right = left + width, right + width
 
 
 @helper  # type: ignore[untyped-decorator]
-def _dot(a: Any, arg: Any, left: int, right: int, width: int, e: int) -> Any:
+def _dot(a: Any, arg: Any, left: int, right: int, width: int, e: int, ahead: int) -> Any:
+    """The product of `width` numbers; `ahead`: distance to the row of `k` that is to be prefetched, 0 for none."""
     j = 0
     wide, narrow, single = vzero(a[0], 32), vzero(a[0], 4), vzero(a[0], 1)
     while j + 32 <= width:
+        if ahead != 0:
+            prefetch_lanes(a[1], right + ahead + j, wide)
         wide = _multiply(wide, a, arg, left + j, right + j, e)
         j += 32
     while j + 4 <= width:

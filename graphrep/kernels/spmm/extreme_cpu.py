@@ -13,7 +13,7 @@ from numba import prange
 
 from graphrep.kernels._numba import twin
 from graphrep.kernels._rows import AHEAD, helper, inline
-from graphrep.kernels._simd import address, at, prefetch, vfill, vload, vload_int, vstore, vzero
+from graphrep.kernels._simd import address, at, prefetch_lanes, vfill, vload, vload_int, vstore, vzero
 from graphrep.kernels._simd_math import vabove, vmul, vpick
 
 __all__ = ["extreme_rows"]
@@ -69,21 +69,21 @@ def _group(
     a: Any, value: Any, arg: Any, n: Any, base: int, more: bool, start: int, stop: int, flip: int, line: int
 ) -> None:
     """Takes edges start..stop into account, block after block of columns; `flip` -1 turns the result back."""
-    heads, x, ahead = n[2], a[1], line
+    heads, x = n[2], a[1]
     width = n[1] // heads
     for head in range(heads):
         j, edge = head * width, (head + 1) * width
         while j + 32 <= edge:
-            _block(vzero(x, 32), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
-            j, ahead = j + 32, 0
+            _block(vzero(x, 32), a, value, arg, n, base + j, j, head, more, start, stop, flip, line)
+            j += 32
         while j + 16 <= edge:
-            _block(vzero(x, 16), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
-            j, ahead = j + 16, 0
+            _block(vzero(x, 16), a, value, arg, n, base + j, j, head, more, start, stop, flip, line)
+            j += 16
         while j + 4 <= edge:
-            _block(vzero(x, 4), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
-            j, ahead = j + 4, 0
+            _block(vzero(x, 4), a, value, arg, n, base + j, j, head, more, start, stop, flip, 0)
+            j += 4
         while j < edge:
-            _block(vzero(x, 1), a, value, arg, n, base + j, j, head, more, start, stop, flip, ahead)
+            _block(vzero(x, 1), a, value, arg, n, base + j, j, head, more, start, stop, flip, 0)
             j += 1
 
 
@@ -109,9 +109,7 @@ def _block(
         winner = vload_int(arg, place, best) if more else vfill(arg, start, best)
     for e in range(start if more or line > 0 else start + 1, stop):
         if line > 0:
-            origin = np.int64(at(col, min(e + AHEAD, n[0]))) * n[1]
-            for offset in range(0, n[1], line):
-                prefetch(x, origin + offset)
+            prefetch_lanes(x, np.int64(at(col, min(e + AHEAD, n[0]))) * n[1] + j, best)
         message = _message(best, a, value, n, j, head, e)
         wins = vabove(message, best)
         best = vpick(wins, message, best)

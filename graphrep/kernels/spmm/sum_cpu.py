@@ -18,7 +18,7 @@ from numba import prange
 
 from graphrep.kernels._numba import twin
 from graphrep.kernels._rows import AHEAD, PIECE, helper, inline
-from graphrep.kernels._simd import address, at, prefetch, put, vload, vload_int, vstore, vzero, vzero_like
+from graphrep.kernels._simd import address, at, prefetch_lanes, put, vload, vload_int, vstore, vzero, vzero_like
 from graphrep.kernels._simd_math import vadd, vdiv, vequal, vfma, vpick
 
 __all__ = ["sum_rows"]
@@ -119,12 +119,12 @@ def _piece(
     for start in range(begin, end, group):
         stop = min(start + group, end)
         divisor = count if stop == end else 1
-        more, ahead = start > begin, line
+        more = start > begin
         for head in range(heads):
             j, edge = head * width, (head + 1) * width
             while j + 64 <= edge:
-                _wide(vzero(x, 64), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor, ahead)
-                j, ahead = j + 64, 0
+                _wide(vzero(x, 64), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor, line)
+                j += 64
             while j + 16 <= edge:
                 _narrow(vzero(x, 16), a, value, arg, n, out, base + j, j, head, more, start, stop, divisor)
                 j += 16
@@ -158,11 +158,10 @@ def _wide(
         acc = vload(out, place, acc)
     if line > 0:
         for e in range(start, stop):
-            origin = np.int64(at(a[0], min(e + AHEAD, n[0]))) * n[1]
-            for offset in range(0, n[1], line):
-                prefetch(a[3], origin + offset)
-                if arg is not None:
-                    prefetch(arg, origin + offset)
+            later = np.int64(at(a[0], min(e + AHEAD, n[0]))) * n[1] + j
+            prefetch_lanes(a[3], later, acc)
+            if arg is not None:
+                prefetch_lanes(arg, later, acc)
             acc = _add(acc, a, value, arg, n, j, head, e)
     else:
         for e in range(start, stop):
