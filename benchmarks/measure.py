@@ -26,16 +26,16 @@ class Plan:
     """How much is measured.
 
     Attributes:
-        repeats: rounds wanted; three times as many for cheap cases.
-        seconds: a case stops adding rounds when its estimated total passes this (never below two rounds).
+        repeats: a third of the most rounds; 1 means one round at least, else two.
+        seconds: a case has as many rounds as its estimated total allows within this.
         call_seconds: a rival whose first call takes longer gets one timed round.
         clock: "wall", or "cpu" (process time, for shared machines with one thread).
         only: names of rivals to run, or None for all.
     """
 
     repeats: int = 5
-    seconds: float = 2.0
-    call_seconds: float = 2.5
+    seconds: float = 1.0
+    call_seconds: float = 0.4
     clock: str = "wall"
     only: frozenset[str] | None = None
 
@@ -154,8 +154,7 @@ def _schedule(runners: dict[str, _Runner], plan: Plan) -> int:
     per_round = sum(max(r.first, SHORT) for n, r in runners.items() if n not in slow)
     once = sum(runners[n].first for n in slow)
     affordable = int((plan.seconds - once) / per_round) if per_round else plan.repeats
-    wanted = 3 * plan.repeats if 3 * plan.repeats * per_round < plan.seconds / 2 else plan.repeats
-    rounds = max(min(wanted, max(affordable, 2)), 1 if plan.repeats == 1 else 2)
+    rounds = max(min(3 * plan.repeats, affordable), 1 if plan.repeats == 1 else 2)
     for name, runner in runners.items():
         runner.rounds = 1 if name in slow else rounds
         runner.number = max(1, min(100, math.ceil(SHORT / max(runner.first, 1e-7))))

@@ -15,7 +15,7 @@ from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_floating
 from graphrep.kernels._library import define, needs_grad
-from graphrep.kernels._ops import over, transpose_of
+from graphrep.kernels._ops import over, rounded, transpose_of
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.spmm import cpu, reference  # noqa: F401  (they register themselves)
 from graphrep.typing import Reduction
@@ -65,7 +65,12 @@ def spmm(csr: CSR, x: Tensor, *, reduce: Reduction = "sum", return_arg: bool = F
     sign = 1 if reduce == "max" else -1
     out, arg = _extreme(csr.rowptr, csr.col, value, flat, sign, return_arg or wanted, *transpose_of(csr, needs_grad(x)))
     out = out if shape is None else out.view(shape)
-    return (out, arg.view(out.shape).long()) if return_arg else out
+    return (out, _as_int64(arg).view(out.shape)) if return_arg else out
+
+
+def _as_int64(arg: Tensor) -> Tensor:
+    """On CPU in memory from huge pages: first touch of a large array costs more than the kernel."""
+    return arg.long() if arg.device.type != "cpu" or torch.compiler.is_compiling() else rounded(arg, torch.int64)
 
 
 def _checked(csr: CSR, x: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:

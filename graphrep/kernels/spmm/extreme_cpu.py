@@ -73,6 +73,10 @@ def _group(
     width = n[1] // heads
     for head in range(heads):
         j, edge = head * width, (head + 1) * width
+        if arg is None:  # with positions, 64 columns do not fit the registers of every CPU
+            while j + 64 <= edge:
+                _block(vzero(x, 64), a, value, arg, n, base + j, j, head, more, start, stop, flip, line)
+                j += 64
         while j + 32 <= edge:
             _block(vzero(x, 32), a, value, arg, n, base + j, j, head, more, start, stop, flip, line)
             j += 32
