@@ -16,6 +16,7 @@ FAMILIES = (
     "segment",
     "sddmm",
     "edge_softmax",
+    "gat",
     "targets",
     "common_neighbors",
     "walks",

@@ -37,7 +37,14 @@ def check_edge_index(edge_index: Tensor) -> None:
 
 
 def check_range(index: Tensor, size: int, name: str) -> None:
-    """Raises unless 0 <= index < size everywhere; costs one pass and, on CUDA, one synchronisation."""
+    """Raises unless 0 <= index < size everywhere; costs one pass and, on CUDA, one synchronisation.
+
+    In a compiled graph the check is part of the graph, and raises RuntimeError when it runs.
+    """
+    if torch.compiler.is_compiling():
+        inside = ((index >= 0) & (index < size)).all()
+        torch._assert_async(inside, f"{name} refers to an id outside 0..{size - 1}.")
+        return
     if index.numel() == 0:
         return
     low, high = (int(v) for v in torch.aminmax(index))

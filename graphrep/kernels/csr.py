@@ -235,6 +235,10 @@ class CSR:
         arrays: list[Any] = [t.cpu().clone().numpy() for t in (value, self.col, self.rowptr)]
         return sp.csr_array(tuple(arrays), shape=self.shape)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the arrays; the transpose is built again when asked for."""
+        return CSR._trusted, (self.rowptr, self.col, self.value, self.num_cols, self.perm)
+
     def __repr__(self) -> str:
         weights = "" if self.value is None else f", value={tuple(self.value.shape)} {self.value.dtype}"
         return f"CSR(num_rows={self.num_rows}, num_cols={self.num_cols}, nnz={self.nnz}{weights}, {self.device})"

@@ -19,8 +19,8 @@ from graphrep.kernels._numba import num_threads
 
 __all__ = ["Team", "one_thread"]
 
-_MIN_ROWS, _MAX_ROWS = 4096, 32768
-_SMALL = 1 << 20  # numbers in a column block below which threads cost more than they bring
+_MIN_ROWS, _MAX_ROWS = 1720, 32768
+_SMALL = 1 << 17  # numbers in a column block below which threads cost more than they bring
 _SMALL_SPMM = 1 << 25  # the same for multiply-adds of a sparse product
 
 
@@ -78,7 +78,8 @@ class Team:
         """The product a' b on the host: blocks multiplied in `dtype` (default their own), summed in float64."""
 
         def part(rows: slice) -> Tensor:
-            return (a[rows].to(dtype or a.dtype).t() @ b[rows].to(dtype or a.dtype)).double()
+            left = a[rows].to(dtype or a.dtype)
+            return (left.t() @ (left if b is a else b[rows].to(dtype or a.dtype))).double()
 
         first, *others = self.map(part)
         for other in others:

@@ -6,7 +6,15 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "GATConv": "gat_conv",
+    "GCNConv": "gcn_conv",
+    "LGConv": "gcn_conv",
+    "LightGCN": "lightgcn",
+    "MLP": "mlp",
     "NumbaSampler": "sampler",
+    "Propagate": "propagate",
+    "RGCNConv": "rgcn_conv",
+    "SAGEConv": "gcn_conv",
 }
 
 __all__ = sorted(_NAMES)

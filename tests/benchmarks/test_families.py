@@ -20,6 +20,7 @@ SMALLER = {
     "segment": "torch-scatter_reduce",
     "sddmm": "gather",
     "edge_softmax": "pyg-softmax",
+    "gat": "pyg",
     "common_neighbors": "torch-search",
 }
 

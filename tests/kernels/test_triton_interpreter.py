@@ -20,6 +20,7 @@ from graphrep.kernels import (
     _schedule,
     _triton,
     edge_softmax,
+    gat_aggregate,
     scatter_max,
     scatter_mean,
     sddmm,
@@ -267,13 +268,50 @@ def test_special_logits(both: Any) -> None:
         torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("heads", "width"), [(1, 20), (4, 16), (3, 5), (2, 130)])
+def test_attention(heads: int, width: int, dtype: torch.dtype, both: Any) -> None:
+    csr = uneven()
+    x, el, er = (numbers(n, heads, *w, dtype=dtype) for n, w in ((11, (width,)), (11, ()), (9, ())))
+    for matrix in (csr, wide_indices(csr)) if width == 5 else (csr,):
+        found, wanted = both(lambda matrix=matrix: gat_aggregate(matrix, x, 3 * el, er, negative_slope=0.1))
+        assert found.dtype == dtype
+        close(found, wanted, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_gradients_of_attention(dtype: torch.dtype, both: Any) -> None:
+    csr = uneven()
+    inputs = [numbers(*shape, dtype=dtype, seed=len(shape)) for shape in ((11, 3, 8), (11, 3), (9, 3))]
+    weight = numbers(9, 3, 8, dtype=dtype, seed=9)
+
+    def first() -> tuple[Tensor, ...]:
+        leaves = [t.clone().requires_grad_() for t in inputs]
+        return torch.autograd.grad(gat_aggregate(csr, *leaves), leaves, weight)
+
+    for found, wanted in zip(*both(first), strict=True):
+        close(found, wanted, 1e-11 if dtype == torch.float64 else 1e-5)
+    if dtype == torch.float64:
+        for found, wanted in zip(*both(lambda: gradients(lambda *a: gat_aggregate(csr, *a), *inputs)), strict=True):
+            close(found, wanted, 1e-10)
+
+
+def test_attention_to_special_logits(both: Any) -> None:
+    """Rows of only -inf give 0, a logit of +inf or NaN spoils its row and head; the same in rows that are cut."""
+    csr = uneven()
+    x, el, er = numbers(11, 4, 3), numbers(11, 4), numbers(9, 4)
+    er[[1, 5], 0], er[5, 1], er[1, 2], el[3, 3] = -torch.inf, torch.inf, torch.nan, -torch.inf
+    for found, wanted in zip(*both(lambda: (gat_aggregate(csr, x, el, er),)), strict=True):
+        torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-5, atol=1e-6)
+
+
 # gradients
 
 
 def test_every_operator_has_a_kernel() -> None:
     table = implementations()
     ours = ("spmm", "spmm_extreme", "spmm_winners", "sddmm", "sddmm_winners", "edge_softmax", "edge_softmax_backward")
-    assert all("cuda" in table[op] for op in (*ours, "group_by_row"))
+    assert all("cuda" in table[op] for op in (*ours, "gat", "gat_backward", "group_by_row"))
 
 
 def gradients(function: Callable[..., Tensor], *inputs: Tensor) -> list[Tensor]:

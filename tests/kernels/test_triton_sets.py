@@ -9,7 +9,7 @@ import pytest
 import torch
 from kernel_cases import close, random_csr
 from torch import Tensor
-from triton_cases import DEVICE
+from triton_cases import BACKEND, DEVICE
 
 from graphrep.kernels import (
     _triton,
@@ -40,7 +40,7 @@ def _poisoned_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def both(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], tuple[Any, Any]]:
     def run(function: Callable[[], Any]) -> tuple[Any, Any]:
-        monkeypatch.setenv("GRAPHREP_BACKEND", "cuda")
+        monkeypatch.setenv("GRAPHREP_BACKEND", BACKEND)
         found = function()
         monkeypatch.setenv("GRAPHREP_BACKEND", "reference")
         return found, function()

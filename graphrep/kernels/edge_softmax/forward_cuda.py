@@ -15,7 +15,7 @@ from graphrep.kernels import _triton
 from graphrep.kernels._schedule import SHORT, Schedule, Work, schedule_of
 from graphrep.kernels._triton import CompileCase, Tile, ceil_div, jit, launch, next_power_of_2, pointer
 
-__all__ = ["FOLD_EDGES", "PARTS", "compile_cases", "softmax_forward", "softmax_tile"]
+__all__ = ["FOLD_EDGES", "PARTS", "combine_pieces", "compile_cases", "softmax_forward", "softmax_tile"]
 
 FOLD_EDGES = 16  # pieces that are combined side by side
 PARTS = {"short": 0, "long": 1, "measure": 2, "apply": 3}  # what one launch does; the last two are for pieces
@@ -47,14 +47,25 @@ def softmax_forward(rowptr: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
 def _hubs(schedule: Schedule, logits: Tensor, alpha: Tensor, lse: Tensor, heads: int) -> None:
     """The rows that were cut into pieces."""
     total = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    size, block = (schedule.pieces.count, heads), softmax_tile(heads, short=False).block
-    top, amount, shift, divisor = (_triton.empty(size, total, logits.device) for _ in range(4))
+    top, amount = (_triton.empty((schedule.pieces.count, heads), total, logits.device) for _ in range(2))
     _launch(schedule.pieces, "measure", logits, (top, amount, None, None), heads)
-    hubs = schedule.hubs
+    shift, divisor = combine_pieces(schedule.hubs, top, amount, lse)
+    _launch(schedule.pieces, "apply", logits, (shift, divisor, alpha, None), heads)
+
+
+def combine_pieces(hubs: Work, top: Tensor, amount: Tensor, lse: Tensor) -> tuple[Tensor, Tensor]:
+    """From (pieces, H) maxima and sums of exponentials: log-sum-exp of the hubs' rows, written into `lse`.
+
+    Returns:
+        (pieces, H) what each piece is to subtract from its logits and to divide by.
+    """
+    heads = top.shape[1]
+    block = softmax_tile(heads, short=False).block
+    shift, divisor = (_triton.empty(tuple(top.shape), top.dtype, top.device) for _ in range(2))
     arrays = (hubs.start, hubs.stop, hubs.row, top, amount, shift, divisor, lse)
     grid = (hubs.count, ceil_div(heads, block))
-    launch(_combine, grid, *arrays, heads, on=logits, num_warps=1, EDGES=FOLD_EDGES, BLOCK=block)
-    _launch(schedule.pieces, "apply", logits, (shift, divisor, alpha, None), heads)
+    launch(_combine, grid, *arrays, heads, on=top, num_warps=1, EDGES=FOLD_EDGES, BLOCK=block)
+    return shift, divisor
 
 
 def _launch(work: Work, part: str, logits: Tensor, arrays: tuple[Tensor | None, ...], heads: int) -> None:

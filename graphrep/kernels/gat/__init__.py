@@ -18,11 +18,15 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import ShapeError
+from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_floating
 from graphrep.kernels._library import define, needs_grad
 from graphrep.kernels._ops import accumulator, transpose_of
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.gat import cpu, reference  # noqa: F401  (they register themselves)
+
+if _triton.AVAILABLE:
+    from graphrep.kernels.gat import cuda  # noqa: F401
 
 __all__ = ["gat_aggregate"]
 

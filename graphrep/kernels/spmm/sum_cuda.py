@@ -15,7 +15,7 @@ from graphrep.kernels import _triton
 from graphrep.kernels._schedule import Work, schedule_of
 from graphrep.kernels._triton import CompileCase, Tile, ceil_div, jit, launch, pointer, row_tile
 
-__all__ = ["compile_cases", "sum_rows"]
+__all__ = ["add_pieces", "compile_cases", "sum_rows"]
 
 FOLD_EDGES = 16  # pieces that are added side by side
 
@@ -65,7 +65,7 @@ def sum_rows(
     if schedule.hubs.count:
         partial = _triton.empty((schedule.pieces.count, features), total, x.device)
         _launch(schedule.pieces, *sizes, tensors, partial, long_tile, total, mean=False, whole=False)
-        _fold(schedule.hubs, rowptr, partial, out, features, mean=mean)
+        add_pieces(schedule.hubs, rowptr, partial, out, features, mean=mean)
     return out
 
 
@@ -108,7 +108,8 @@ def _launch(
     )
 
 
-def _fold(hubs: Work, rowptr: Tensor, partial: Tensor, out: Tensor, features: int, *, mean: bool) -> None:
+def add_pieces(hubs: Work, rowptr: Tensor, partial: Tensor, out: Tensor, features: int, *, mean: bool = False) -> None:
+    """Writes the sums of (pieces, features) partial results, in their order, into the hubs' rows of `out`."""
     block = row_tile(features, partial.dtype, short=False).block
     vector = _triton.vector_width(features, partial.dtype)
     launch(
