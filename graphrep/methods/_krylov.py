@@ -19,7 +19,7 @@ from torch import Tensor
 
 from graphrep.kernels import CSR, spmm
 from graphrep.kernels._numba import empty_output
-from graphrep.methods._tall import Team, one_thread
+from graphrep.kernels.tall import combine_columns, cross_product, one_thread, subtract_product
 
 __all__ = ["EigenPairs", "Progress", "dense_eigenpairs", "eigh", "leading_eigenpairs"]
 
@@ -112,27 +112,26 @@ def leading_eigenpairs(
         progress: called as progress(block, entries done, all entries) after each block.
     """
     start = fresh(0)
-    with Team(start.shape[0], start.shape[1], start.device) as team:
-        space = _Space(csr, scale, fresh, start, basis, team)
-        space.append(space.orthonormal(start))
-        restart = 0
-        while True:
-            rest = space.grow(progress)
-            values, mix, residuals = space.ritz(rest)
-            if restart == restarts or float(residuals[:k].max()) <= tol:
-                break
-            space.compress(values[:keep], mix[:, :keep])
-            space.append(space.orthonormal(rest), arrow=True)
-            restart += 1
-        del rest
-        vectors = space.compress(values[:k], mix[:, :k]).clone()
+    space = _Space(csr, scale, fresh, start, basis)
+    space.append(space.orthonormal(start))
+    restart = 0
+    while True:
+        rest = space.grow(progress)
+        values, mix, residuals = space.ritz(rest)
+        if restart == restarts or float(residuals[:k].max()) <= tol:
+            break
+        space.compress(values[:keep], mix[:, :keep])
+        space.append(space.orthonormal(rest), arrow=True)
+        restart += 1
+    del rest
+    vectors = space.compress(values[:k], mix[:, :k]).clone()
     return EigenPairs(values[:k], vectors, residuals[:k], space.num_columns, restart)
 
 
 class _Space:
     """Orthonormal basis B (N, basis) with the projected operator H = B' S B, grown block by block."""
 
-    def __init__(self, csr: CSR, scale: Tensor, fresh: Fresh, start: Tensor, basis: int, team: Team) -> None:
+    def __init__(self, csr: CSR, scale: Tensor, fresh: Fresh, start: Tensor, basis: int) -> None:
         rows, self.width = start.shape
         on_host = start.device.type == "cpu"
         self.basis = empty_output((rows, basis), start.dtype) if on_host else start.new_empty((rows, basis))
@@ -143,12 +142,11 @@ class _Space:
         self._csr = csr
         self._scale = scale.to(start.dtype)
         self._fresh = fresh
-        self._team = team
         self._drawn = 0
 
     def append(self, block: Tensor, *, arrow: bool = False) -> None:
         """Adds an orthonormal block; with `arrow` its image overlaps the whole space (first block after a restart)."""
-        self._team.copy(self.basis[:, self.size : self.size + self.width], block)
+        self.basis[:, self.size : self.size + self.width] = block
         self._local = 0 if arrow else max(0, self.size - self.width)
         self.size += self.width
 
@@ -166,10 +164,8 @@ class _Space:
 
     def _image(self, block: Tensor) -> Tensor:
         """S times a block of columns."""
-        scaled = self._team.copy(torch.empty(block.shape, dtype=block.dtype, device=block.device), block, self._scale)
-        with self._team.sparse_threads(self._csr.nnz * self.width):
-            image: Tensor = spmm(self._csr, scaled)
-        return self._team.copy(image, image, self._scale)
+        image: Tensor = spmm(self._csr, block * self._scale)
+        return image.mul_(self._scale)
 
     def _project(self, image: Tensor) -> None:
         """Removes the space from the newest block's image in place and records the coefficients in H.
@@ -178,8 +174,8 @@ class _Space:
         orthogonality that rounding loses.
         """
         new = slice(self.size - self.width, self.size)
-        local = self._team.remove(self.basis[:, self._local : self.size], image)
-        total = self._team.remove(self.basis[:, : self.size], image)
+        local = _remove(self.basis[:, self._local : self.size], image)
+        total = _remove(self.basis[:, : self.size], image)
         total[self._local :] += local
         self.projected[: self.size, new] = total
         self.projected[new, : self.size] = total.t()
@@ -189,40 +185,48 @@ class _Space:
     def orthonormal(self, block: Tensor) -> Tensor:
         """Makes `block`, which lies outside the space, orthonormal in place; lost directions are drawn again."""
         for _ in range(_MAX_ROUNDS):
-            gram = self._team.product(block, block, torch.float64)
+            gram = cross_product(block, block, double=True)
             if float((gram - torch.eye(self.width, dtype=gram.dtype)).abs().max()) <= _SQUARE[block.dtype]:
                 break
             squares, mix = eigh(gram)
             length = squares.clamp(min=0.0).sqrt()
             lost = length <= _NULL[block.dtype]
             if bool(lost.any()):
-                self._team.combine(block, mix * torch.where(lost, 0.0, 1 / length))
+                combine_columns(block, mix * torch.where(lost, 0.0, 1 / length))
                 block[:, lost.to(block.device)] = self._draw(int(lost.sum()))
             else:
-                self._team.combine(block, (mix / length) @ mix.t())
+                combine_columns(block, (mix / length) @ mix.t())
             if float(length.min()) < _SHORT:
-                self._team.remove(self.basis[:, : self.size], block)
+                _remove(self.basis[:, : self.size], block)
         return block
 
     def _draw(self, count: int) -> Tensor:
         """`count` random unit vectors outside the space."""
         self._drawn += 1
         block = self._fresh(self._drawn)[:, :count]
-        block /= block.norm(dim=0)
-        self._team.remove(self.basis[:, : self.size], block)
+        with one_thread():
+            block /= block.norm(dim=0)
+        _remove(self.basis[:, : self.size], block)
         return block
 
     def ritz(self, rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Ritz values (descending), their coefficients in the basis, and residual norms from the outside part."""
         values, mix = eigh(self.projected[: self.size, : self.size])
         last = mix[self.size - self.width : self.size]
-        residuals = ((self._team.product(rest, rest, torch.float64) @ last) * last).sum(0).clamp(min=0.0).sqrt()
+        residuals = ((cross_product(rest, rest, double=True) @ last) * last).sum(0).clamp(min=0.0).sqrt()
         return values, mix, residuals
 
     def compress(self, values: Tensor, mix: Tensor) -> Tensor:
         """Replaces the basis by B @ mix, whose projected operator is diagonal; returns it."""
-        vectors = self._team.combine(self.basis[:, : self.size], mix)
+        vectors = combine_columns(self.basis[:, : self.size], mix)
         self.size = values.numel()
         self.projected.zero_()
         self.projected.diagonal()[: self.size] = values
         return vectors
+
+
+def _remove(basis: Tensor, block: Tensor) -> Tensor:
+    """Subtracts from `block`, in place, its projection on the columns of `basis`; returns the coefficients."""
+    coefficients = cross_product(basis, block)
+    subtract_product(block, basis, coefficients)
+    return coefficients

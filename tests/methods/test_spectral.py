@@ -17,7 +17,7 @@ from torch import Tensor
 from graphrep.data import Graph, GraphWarning
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, ShapeError
 from graphrep.eval import linear_probe
-from graphrep.methods import FastRP, RandomizedSpectral, _tall
+from graphrep.methods import FastRP, RandomizedSpectral
 from graphrep.methods._krylov import leading_eigenpairs
 from graphrep.methods.base import NotFittedError
 
@@ -138,10 +138,8 @@ def test_output_scales() -> None:
 # --- properties -------------------------------------------------------------------------------------------------------
 
 
-def test_same_bytes_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_bytes_for_any_number_of_threads() -> None:
     graph = random_graph(9000, 8)
-    monkeypatch.setattr(_tall, "_SMALL", 1)
-    monkeypatch.setattr(_tall, "_SMALL_SPMM", 1)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 4):
