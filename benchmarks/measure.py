@@ -132,7 +132,7 @@ def _admit_rivals(
             record[name] = {"status": "skipped", "reason": reason}
             continue
         try:
-            runner, result = _start(method, inputs, plan, compiles=name.startswith(OURS))
+            runner, result = _start(method, inputs, plan, compiles=method.compiles or name.startswith(OURS))
             runner.error = case.agree(inputs, ours, result)
         except Skip as skip:
             record[name] = {"status": "skipped", "reason": str(skip)}

@@ -47,11 +47,13 @@ class Method:
             The call returns the arrays that are checked. Raises :class:`Skip` with a reason when it cannot run.
         needs: distribution that must be installed, or None.
         note: what a reader must know about this rival (how it is called), or "".
+        compiles: its first call compiles, so that only later ones tell how long it takes.
     """
 
     prepare: Callable[[Any], Callable[[], Any]]
     needs: str | None = None
     note: str = ""
+    compiles: bool = False
 
 
 @dataclass(frozen=True)

@@ -84,13 +84,17 @@ def _with_backward(reduce: str, weighted: bool) -> Callable[[SpmmInputs], Callab
 
 _METHODS = {
     "dgl-copy_u": Method(_dgl, "dgl", "unweighted sum, int32 ids"),
-    "weighted": Method(_weighted, note="our weighted sum"),
-    "max+arg": Method(_max_with_arg, note="our maximum with positions"),
-    "sddmm": Method(_sddmm, note="our dot products"),
-    "gat": Method(_gat, note=f"our fused GAT aggregation, {HEADS} heads; the target is twice the weighted sum"),
-    "sum fwd+bwd": Method(_with_backward("sum", False), note="our sum and its gradient"),
-    "weighted fwd+bwd": Method(_with_backward("sum", True), note="our weighted sum and the gradient of x"),
-    "max fwd+bwd": Method(_with_backward("max", False), note="our maximum and its gradient"),
+    "weighted": Method(_weighted, note="our weighted sum", compiles=True),
+    "max+arg": Method(_max_with_arg, note="our maximum with positions", compiles=True),
+    "sddmm": Method(_sddmm, note="our dot products", compiles=True),
+    "gat": Method(
+        _gat, note=f"our fused GAT aggregation, {HEADS} heads; the target is twice the weighted sum", compiles=True
+    ),
+    "sum fwd+bwd": Method(_with_backward("sum", False), note="our sum and its gradient", compiles=True),
+    "weighted fwd+bwd": Method(
+        _with_backward("sum", True), note="our weighted sum and the gradient of x", compiles=True
+    ),
+    "max fwd+bwd": Method(_with_backward("max", False), note="our maximum and its gradient", compiles=True),
 }
 
 

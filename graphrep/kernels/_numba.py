@@ -10,6 +10,8 @@ import math
 import os
 import threading
 import types
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,11 +23,22 @@ from numba.core import cgutils
 from numba.core import types as nb_types
 from numba.extending import intrinsic
 
-__all__ = ["CACHE_LINE", "SMALL_WORK", "TwinKernel", "empty_output", "int_bits", "num_threads", "prefetch_row", "twin"]
+__all__ = [
+    "CACHE_LINE",
+    "SMALL_WORK",
+    "TwinKernel",
+    "empty_output",
+    "int_bits",
+    "num_threads",
+    "prefetch_row",
+    "release_memory",
+    "twin",
+]
 
 SMALL_WORK = 65_536  # elements below which threads cost more than they bring
 CACHE_LINE = 64
 HUGE_PAGE_BYTES = 4 << 20  # numpy asks the kernel for huge pages at this size and above
+POOL_BYTES = 512 << 20
 
 _forked = False
 _workqueue_lock = threading.Lock()
@@ -106,8 +119,57 @@ def prefetch_row(typingctx: Any, array: Any, offset: Any) -> Any:
     return nb_types.void(array, nb_types.int64), codegen
 
 
+class _Pool:
+    """Memory of outputs that nobody uses any more, for the next ones of about that size.
+
+    A training step frees and allocates the same arrays over and over. Each time the system hands out cleared pages,
+    which costs more than a sparse product itself where it has to ask a hypervisor for them. Kept are at most `limit`
+    bytes, the latest ones. No lock: deque operations are atomic, and a finaliser may run inside any of them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._free: deque[np.ndarray[Any, Any]] = deque()
+
+    def take(self, size: int) -> np.ndarray[Any, Any]:
+        """Uninitialised memory of `size` bytes, perhaps used before."""
+        for _ in range(len(self._free)):
+            try:
+                memory = self._free.popleft()
+            except IndexError:  # another thread was faster
+                break
+            if size <= memory.size <= size + size // 4:
+                return memory
+            self._free.append(memory)
+        return np.empty(size, dtype=np.uint8)
+
+    def give_back(self, memory: np.ndarray[Any, Any]) -> None:
+        """Keeps memory that is no longer used, in place of what was kept longest."""
+        self._free.append(memory)
+        while self._free and sum(kept.size for kept in tuple(self._free)) > self.limit:
+            try:
+                self._free.popleft()
+            except IndexError:
+                return
+
+    def clear(self) -> None:
+        """Lets go of everything."""
+        self._free.clear()
+
+
+_pool = _Pool(int(os.environ.get("GRAPHREP_POOL_BYTES", POOL_BYTES)))
+
+
+def release_memory() -> None:
+    """Returns the memory that finished outputs left for the next ones, at most 512 MiB, to the system.
+
+    The environment variable ``GRAPHREP_POOL_BYTES``, read at import, sets another limit; 0 keeps nothing.
+    """
+    _pool.clear()
+
+
 def empty_output(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """An uninitialised CPU tensor; large ones come from numpy, which asks for huge pages.
+    """An uninitialised CPU tensor; large ones come from numpy, which asks for huge pages, or from earlier ones.
 
     First touch of 256 MB in 4 KB pages costs several times what the kernels need to fill it. numpy's memory starts 16
     bytes behind a cache line; a tensor that starts there would spread each 64-byte row over two lines.
@@ -115,9 +177,11 @@ def empty_output(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     size = math.prod(shape) * dtype.itemsize
     if size < HUGE_PAGE_BYTES:
         return torch.empty(shape, dtype=dtype)
-    memory = np.empty(size + CACHE_LINE, dtype=np.uint8)
+    memory = _pool.take(size + CACHE_LINE)
     start = -memory.ctypes.data % CACHE_LINE
-    return torch.from_numpy(memory[start : start + size]).view(dtype).reshape(shape)
+    part = memory[start : start + size]
+    weakref.finalize(part, _pool.give_back, memory).atexit = False
+    return torch.from_numpy(part).view(dtype).reshape(shape)
 
 
 def int_bits(x: torch.Tensor) -> np.ndarray[Any, Any]:

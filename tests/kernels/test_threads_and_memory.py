@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from kernel_cases import random_csr
 from torch import Tensor
 
-from graphrep.kernels import CSR, edge_softmax, scatter, sddmm, spmm
+from graphrep.kernels import CSR, _numba, edge_softmax, scatter, sddmm, spmm
 
 
 def results() -> list[Tensor]:
@@ -116,3 +118,69 @@ PEAK = """
 def test_no_array_of_edges_times_width() -> None:
     """E x d would be 102 MB here; allowed are a few arrays of N x d (0.5 MB) and of E (1.6 MB)."""
     assert int(run_child(PEAK)) < 30e6
+
+
+# memory that finished outputs leave for the next ones
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> _numba._Pool:
+    own = _numba._Pool(64 << 20)
+    monkeypatch.setattr(_numba, "_pool", own)
+    return own
+
+
+def large(rows: int = 3 << 20) -> Tensor:
+    return _numba.empty_output((rows,), torch.float32)
+
+
+def test_the_next_output_takes_the_memory_of_a_finished_one(pool: _numba._Pool) -> None:
+    first = large()
+    place = first.data_ptr()
+    assert place % _numba.CACHE_LINE == 0
+    view = first[5:].numpy()  # whatever still refers to the memory keeps it
+    del first
+    assert large().data_ptr() != place
+    pool.clear()
+    assert view.size
+    del view
+    again = large()
+    assert again.data_ptr() == place
+    del again
+    assert large(1 << 20).data_ptr() != place, "much smaller outputs do not take large memory"
+
+
+def test_the_memory_that_is_kept_has_a_limit(pool: _numba._Pool) -> None:
+    outputs = [large() for _ in range(9)]  # 12 MB each
+    del outputs
+    assert sum(memory.size for memory in pool._free) <= pool.limit
+    assert len(pool._free) == 5
+    _numba.release_memory()
+    assert not pool._free
+    pool.limit = 0
+    large()
+    assert not pool._free
+
+
+def test_no_two_outputs_share_memory(pool: _numba._Pool) -> None:
+    def worker(number: int) -> bool:
+        for _ in range(30):
+            out = large().fill_(number)
+            if not bool((out == number).all()):
+                return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(worker, range(4)))
+
+
+def test_weights_that_change_are_ordered_again() -> None:
+    csr = random_csr(50, 40, 300, weights=(), dtype=torch.float64)
+    x = torch.randn(40, 3, dtype=torch.float64, requires_grad=True)
+    weight = csr.value.clone()
+    for _ in range(2):
+        weighted = csr.with_value(weight)
+        (grad,) = torch.autograd.grad(spmm(weighted, x).sum(), x)
+        dense = torch.zeros(50, 40, dtype=torch.float64).index_put((csr.row().long(), csr.col.long()), weight, True)
+        torch.testing.assert_close(grad, dense.sum(0)[:, None].expand(40, 3))
+        weight.mul_(2)

@@ -88,20 +88,28 @@ def _dots(bounds: Any, rowptr: Any, col: Any, q: Any, k: Any, arg: Any, out: Any
 @helper  # type: ignore[untyped-decorator]
 def _dot(a: Any, arg: Any, left: int, right: int, width: int, e: int, ahead: int) -> Any:
     """The product of `width` numbers; `ahead`: distance to the row of `k` that is to be prefetched, 0 for none."""
-    j = 0
-    wide, narrow, single = vzero(a[0], 32), vzero(a[0], 4), vzero(a[0], 1)
-    while j + 32 <= width:
-        if ahead != 0:
-            prefetch_lanes(a[1], right + ahead + j, wide)
-        wide = _multiply(wide, a, arg, left + j, right + j, e)
-        j += 32
-    while j + 4 <= width:
-        narrow = _multiply(narrow, a, arg, left + j, right + j, e)
-        j += 4
+    j, total = 0, vsum(vzero(a[0], 1))
+    if width >= 32:
+        wide = vzero(a[0], 32)
+        while j + 32 <= width:
+            if ahead != 0:
+                prefetch_lanes(a[1], right + ahead + j, wide)
+            wide = _multiply(wide, a, arg, left + j, right + j, e)
+            j += 32
+        total = vsum(wide)
+    if j + 16 <= width:
+        total += vsum(_multiply(vzero(a[0], 16), a, arg, left + j, right + j, e))
+        j += 16
+    if j + 4 <= width:
+        narrow = vzero(a[0], 4)
+        while j + 4 <= width:
+            narrow = _multiply(narrow, a, arg, left + j, right + j, e)
+            j += 4
+        total += vsum(narrow)
     while j < width:
-        single = _multiply(single, a, arg, left + j, right + j, e)
+        total += vsum(_multiply(vzero(a[0], 1), a, arg, left + j, right + j, e))
         j += 1
-    return vsum(wide) + (vsum(narrow) + vsum(single))
+    return total
 
 
 @inline  # type: ignore[untyped-decorator]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
@@ -17,6 +20,7 @@ from graphrep.kernels.spmm.winners_cpu import scatter_winners, shares_of
 __all__ = ["spmm", "spmm_extreme", "spmm_winners"]
 
 _SCATTERED = 8  # entries per row from which the way back from a maximum scatters
+_ORDERED: MutableMapping[Tensor, tuple[int, Tensor, Tensor]] = WeakTensorKeyDictionary()  # weights -> version, order
 _HUB = 4096  # entries of a column above which its gradient is summed pairwise
 
 
@@ -101,8 +105,8 @@ def _sum(
     out = _numba.empty_output((rows, *x.shape[1:]), total)
     numbers = out.numel()
     if numbers:
-        if value is not None and perm is not None:  # one pass over E numbers is cheaper than a gather inside the kernel
-            value = value.index_select(0, perm)
+        if value is not None and perm is not None:
+            value = _in_order(value, perm)
         entries, stride, weights = col.shape[0], numbers // rows, value is not None or scale is not None
         sum_rows(
             bounds_of(rowptr),
@@ -121,6 +125,19 @@ def _sum(
             work=entries * stride + numbers,
         )
     return rounded(out, x.dtype)
+
+
+def _in_order(value: Tensor, perm: Tensor) -> Tensor:
+    """The weights in the order of the transpose: one pass over E numbers is cheaper than a gather inside the kernel.
+
+    Weights that are not trained stay the same from step to step, so theirs are kept as long as they live.
+    """
+    if value.requires_grad or value.is_inference():
+        return value.index_select(0, perm)
+    kept = _ORDERED.get(value)
+    if kept is None or kept[0] != value._version or kept[1] is not perm:
+        kept = _ORDERED[value] = (value._version, perm, value.index_select(0, perm))
+    return kept[2]
 
 
 @register("spmm_extreme", "cpu")
