@@ -1,6 +1,7 @@
 """Sparse kernels: tensors in, tensors out; no graph objects above :class:`CSR`."""
 
 from graphrep.kernels._dispatch import backend
+from graphrep.kernels._numba import release_memory
 from graphrep.kernels._warmup import warmup
 from graphrep.kernels.blockwise import streaming_logsumexp
 from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
@@ -37,6 +38,7 @@ __all__ = [
     "gcn_norm",
     "influence_matrix",
     "random_walks",
+    "release_memory",
     "sample_neighbors",
     "scatter",
     "scatter_add",
