@@ -16,7 +16,7 @@ from graphrep.kernels._dispatch import register
 from graphrep.kernels._numba import twin
 from graphrep.kernels._ops import accumulator, bounds_of, flat_bits, line_of, rounded
 from graphrep.kernels._rows import AHEAD, helper, inline
-from graphrep.kernels._simd import address, prefetch_lanes, vload, vload_int, vzero, vzero_like
+from graphrep.kernels._simd import address, at, prefetch_lanes, put, vload, vload_int, vzero, vzero_like
 from graphrep.kernels._simd_math import vequal, vfma, vpick, vsum
 
 __all__ = ["sddmm", "sddmm_winners"]
@@ -78,11 +78,37 @@ def _dots(bounds: Any, rowptr: Any, col: Any, q: Any, k: Any, arg: Any, out: Any
     for chunk in prange(bounds.size - 1):
         for i in range(bounds[chunk], bounds[chunk + 1]):
             for e in range(np.int64(rowptr[i]), np.int64(rowptr[i + 1])):
-                left, right = i * stride, np.int64(col[e]) * stride
-                ahead = np.int64(col[min(e + AHEAD, last)]) * stride - right if line > 0 else 0
+                left, right = i * stride, np.int64(at(address(col), e)) * stride
+                ahead = np.int64(at(address(col), min(e + AHEAD, last))) * stride - right if line > 0 else 0
+                if width == 16:  # the usual widths, where a call to `_dot` would show
+                    for head in range(heads):
+                        put(
+                            address(out),
+                            e * heads + head,
+                            _whole(vzero(a[0], 16), a, address(arg), left, right, e, ahead),
+                        )
+                        left, right = left + 16, right + 16
+                    continue
+                if width == 64:
+                    for head in range(heads):
+                        put(
+                            address(out),
+                            e * heads + head,
+                            _whole(vzero(a[0], 64), a, address(arg), left, right, e, ahead),
+                        )
+                        left, right = left + 64, right + 64
+                    continue
                 for head in range(heads):
-                    out[e * heads + head] = _dot(a, address(arg), left, right, width, e, ahead)
+                    put(address(out), e * heads + head, _dot(a, address(arg), left, right, width, e, ahead))
                     left, right = left + width, right + width
+
+
+@inline  # type: ignore[untyped-decorator]
+def _whole(zero: Any, a: Any, arg: Any, left: int, right: int, e: int, ahead: int) -> Any:
+    """The product of as many numbers as `zero` has lanes."""
+    if ahead != 0:
+        prefetch_lanes(a[1], right + ahead, zero)
+    return vsum(_multiply(zero, a, arg, left, right, e))
 
 
 @helper  # type: ignore[untyped-decorator]
