@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils
 from numba.core import types as nb_types
@@ -18,6 +19,7 @@ from numba.core.types.misc import CPointer
 from numba.extending import intrinsic, register_model
 
 __all__ = [
+    "AVX512",
     "FLAGS",
     "INT32",
     "Vec",
@@ -31,12 +33,15 @@ __all__ = [
     "vfill",
     "vload",
     "vload_int",
+    "vnarrow",
     "vstore",
+    "vstore_int",
     "vzero",
     "vzero_like",
 ]
 
 CACHE_LINE = 64
+AVX512 = bool(llvm.get_host_cpu_features().get("avx512f", False))  # 32 registers of 64 bytes, else 16 of 32 or less
 FLAGS = ("contract",)  # a * b + c may become one fused operation; NaN and infinities keep their meaning
 INT32 = ir.IntType(32)
 _LLVM_TYPES = {
@@ -243,6 +248,32 @@ def vstore(typingctx: Any, pointer: Any, offset: Any, vector: Any) -> Any:
         dtype = signature.args[0].dtype
         pointer = _pointer(builder, args[0], args[1], args[2].type)
         builder.store(args[2], pointer, align=dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return nb_types.void(pointer, nb_types.int64, vector), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def vnarrow(typingctx: Any, vector: Any, pointer: Any) -> Any:
+    """Integers in the type that `pointer` points to, which must hold them."""
+    vec = Vec(pointer.dtype, vector.lanes)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        wanted = context.get_value_type(signature.return_type)
+        return args[0] if args[0].type == wanted else builder.trunc(args[0], wanted)
+
+    return vec(vector, pointer), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def vstore_int(typingctx: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+    """Writes integers to the memory at `pointer` from `offset` on, widened to what it points to."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        dtype = signature.args[0].dtype
+        memory = ir.VectorType(context.get_data_type(dtype), args[2].type.count)
+        number = args[2] if args[2].type == memory else builder.sext(args[2], memory)
+        builder.store(number, _pointer(builder, args[0], args[1], memory), align=dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return nb_types.void(pointer, nb_types.int64, vector), codegen

@@ -32,7 +32,8 @@ def sample_arguments() -> list[tuple[Any, tuple[Any, ...]]]:
         (OPS.spmm, (*layout, None, value, x, 0, *transpose)),
         (OPS.spmm, (*layout, None, None, x, 1, *transpose)),
         (OPS.spmm, (t.rowptr, t.col, pos, value, y, 2, *layout, None)),
-        (OPS.spmm_extreme, (*layout, value, x, 1, True, *transpose)),
+        (OPS.spmm_extreme, (*layout, value, x, 1, 1, *transpose)),
+        (OPS.spmm_extreme, (*layout, value.detach(), x.detach(), 1, 2, *transpose)),
         (OPS.spmm_winners, (*transpose, value, y, arg, *layout)),
         (OPS.sddmm, (*layout, y, x, 0, *transpose)),
         (OPS.sddmm_winners, (*layout, y, x, arg, 0, *transpose)),
@@ -42,7 +43,7 @@ def sample_arguments() -> list[tuple[Any, tuple[Any, ...]]]:
     ]
 
 
-@pytest.mark.parametrize("case", range(10))
+@pytest.mark.parametrize("case", range(11))
 def test_opcheck(case: int) -> None:
     operator, arguments = sample_arguments()[case]
     torch.library.opcheck(operator, arguments)

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import types as nb_types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from graphrep.kernels._rows import helper
-from graphrep.kernels._simd import FLAGS, Vec, constant, splat
+from graphrep.kernels._simd import AVX512, FLAGS, Vec, constant, splat
 
 __all__ = ["lanes_of", "panel_zero", "product", "product_add", "tile_shape"]
 
 _INT64 = ir.IntType(64)
-_WIDE = bool(llvm.get_host_cpu_features().get("avx512f", False))
 VECTORS = 2  # vectors side by side; with the rows below, 12 of 16 (or 16 of 32) registers hold sums
-ROWS = 8 if _WIDE else 6
-VECTOR_BYTES = 64 if _WIDE else 32
+ROWS = 8 if AVX512 else 6
+VECTOR_BYTES = 64 if AVX512 else 32
 
 
 def tile_shape(itemsize: int) -> tuple[int, int]:

@@ -15,9 +15,10 @@ from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels import _triton
 from graphrep.kernels._check import check_device, check_floating
 from graphrep.kernels._library import define, needs_grad
-from graphrep.kernels._ops import over, rounded, transpose_of
+from graphrep.kernels._ops import over, transpose_of
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.spmm import cpu, reference  # noqa: F401  (they register themselves)
+from graphrep.kernels.spmm._positions import INDEX_ARG, INT64_ARG, NO_ARG, arg_dtype
 from graphrep.typing import Reduction
 
 if _triton.AVAILABLE:
@@ -62,15 +63,12 @@ def spmm(csr: CSR, x: Tensor, *, reduce: Reduction = "sum", return_arg: bool = F
     if reduce not in ("max", "min"):
         raise UnknownNameError(f'reduce is "{reduce}".', hint='one of "sum", "mean", "max", "min"')
     wanted = needs_grad(x, value)
-    sign = 1 if reduce == "max" else -1
-    out, arg = _extreme(csr.rowptr, csr.col, value, flat, sign, return_arg or wanted, *transpose_of(csr, needs_grad(x)))
+    sign, need_arg = 1 if reduce == "max" else -1, NO_ARG
+    if wanted or return_arg:  # gradients compare positions with indices, so those are of one type
+        need_arg = INDEX_ARG if wanted else INT64_ARG
+    out, arg = _extreme(csr.rowptr, csr.col, value, flat, sign, need_arg, *transpose_of(csr, needs_grad(x)))
     out = out if shape is None else out.view(shape)
-    return (out, _as_int64(arg).view(out.shape)) if return_arg else out
-
-
-def _as_int64(arg: Tensor) -> Tensor:
-    """On CPU in memory from huge pages: first touch of a large array costs more than the kernel."""
-    return arg.long() if arg.device.type != "cpu" or torch.compiler.is_compiling() else rounded(arg, torch.int64)
+    return (out, arg.view(out.shape).long()) if return_arg else out
 
 
 def _checked(csr: CSR, x: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:
@@ -102,11 +100,11 @@ _spmm = define(
     lambda rowptr, col, perm, value, x, mean, *_: x.new_empty(rowptr.shape[0] - 1, *x.shape[1:]),
 )
 _extreme = define(
-    f"spmm_extreme(Tensor rowptr, Tensor col, Tensor? value, Tensor x, int sign, bool need_arg, {_TRANSPOSE})"
+    f"spmm_extreme(Tensor rowptr, Tensor col, Tensor? value, Tensor x, int sign, int need_arg, {_TRANSPOSE})"
     " -> (Tensor, Tensor)",
     lambda rowptr, col, value, x, sign, need_arg, *_: (
         x.new_empty(rowptr.shape[0] - 1, *x.shape[1:]),
-        rowptr.new_empty((rowptr.shape[0] - 1, *x.shape[1:]) if need_arg else (0,)),
+        rowptr.new_empty((rowptr.shape[0] - 1, *x.shape[1:]) if need_arg else (0,), dtype=arg_dtype(rowptr, need_arg)),
     ),
 )
 _winners = define(

@@ -13,6 +13,7 @@ from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._ops import accumulator, bounds_of, counts, flat_array, flat_bits, line_of, rounded
 from graphrep.kernels._rows import chunk_bounds, scratch
+from graphrep.kernels.spmm._positions import arg_dtype
 from graphrep.kernels.spmm.extreme_cpu import extreme_rows
 from graphrep.kernels.spmm.sum_cpu import sum_rows
 from graphrep.kernels.spmm.winners_cpu import scatter_winners, shares_of
@@ -147,7 +148,7 @@ def spmm_extreme(
     value: Tensor | None,
     x: Tensor,
     sign: int,
-    need_arg: bool,
+    need_arg: int,
     t_rowptr: Tensor | None,
     t_col: Tensor | None,
     t_perm: Tensor | None,
@@ -156,7 +157,7 @@ def spmm_extreme(
     rows, total = rowptr.shape[0] - 1, accumulator(x.dtype)
     shape = (rows, *x.shape[1:])
     out = _numba.empty_output(shape, total)
-    arg = _numba.empty_output(shape, rowptr.dtype) if need_arg else rowptr.new_empty(0)
+    arg = _numba.empty_output(shape if need_arg else (0,), arg_dtype(rowptr, need_arg))
     numbers = out.numel()
     if numbers:
         heads = value.shape[1] if value is not None and value.dim() == 2 else 1

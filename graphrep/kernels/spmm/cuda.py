@@ -6,6 +6,7 @@ from torch import Tensor
 
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._ops import accumulator, counts
+from graphrep.kernels.spmm._positions import NO_ARG, arg_dtype
 from graphrep.kernels.spmm.extreme_cuda import extreme_rows
 from graphrep.kernels.spmm.sum_cuda import sum_rows
 
@@ -53,10 +54,11 @@ def spmm_extreme(
     value: Tensor | None,
     x: Tensor,
     sign: int,
-    need_arg: bool,
+    need_arg: int,
     t_rowptr: Tensor | None,
     t_col: Tensor | None,
     t_perm: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Maximum (sign 1) or minimum (-1) and the first entry that attains it (NaN above all)."""
-    return extreme_rows(rowptr, col, value, x, sign=sign, need_arg=need_arg)
+    out, arg = extreme_rows(rowptr, col, value, x, sign=sign, need_arg=need_arg != NO_ARG)
+    return out, arg.to(arg_dtype(rowptr, need_arg))

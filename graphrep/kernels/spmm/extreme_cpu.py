@@ -13,7 +13,19 @@ from numba import prange
 
 from graphrep.kernels._numba import twin
 from graphrep.kernels._rows import AHEAD, helper, inline
-from graphrep.kernels._simd import address, at, prefetch_lanes, vfill, vload, vload_int, vstore, vzero
+from graphrep.kernels._simd import (
+    AVX512,
+    address,
+    at,
+    prefetch_lanes,
+    vfill,
+    vload,
+    vload_int,
+    vnarrow,
+    vstore,
+    vstore_int,
+    vzero,
+)
 from graphrep.kernels._simd_math import vabove, vmul, vpick
 
 __all__ = ["extreme_rows"]
@@ -27,7 +39,8 @@ def extreme_rows(
 ) -> None:
     """Writes the largest (`sign` 1) or smallest (-1) ``w_e x[col[e]]`` of each row, and its e into `arg`.
 
-    `value` None: no weights (and sign 1); an empty array: weights 1. `arg` None: positions are not wanted.
+    `value` None: no weights (and sign 1); an empty array: weights 1. `arg` None: positions are not wanted; else it may
+    be wider than `col`.
     """
     stride = out.size // (rowptr.size - 1)
     a = (address(col), address(x), address(out))
@@ -73,7 +86,7 @@ def _group(
     width = n[1] // heads
     for head in range(heads):
         j, edge = head * width, (head + 1) * width
-        if arg is None:  # with positions, 64 columns do not fit the registers of every CPU
+        if arg is None or AVX512:  # with positions, 64 columns do not fit the registers of other CPUs
             while j + 64 <= edge:
                 _block(vzero(x, 64), a, value, arg, n, base + j, j, head, more, start, stop, flip, line)
                 j += 64
@@ -110,7 +123,7 @@ def _block(
     col, x, out = a
     best = vload(out, place, best) if more else _message(best, a, value, n, j, head, start)
     if arg is not None:
-        winner = vload_int(arg, place, best) if more else vfill(arg, start, best)
+        winner = vnarrow(vload_int(arg, place, best), col) if more else vfill(col, start, best)
     for e in range(start if more or line > 0 else start + 1, stop):
         if line > 0:
             prefetch_lanes(x, np.int64(at(col, min(e + AHEAD, n[0]))) * n[1] + j, best)
@@ -123,7 +136,7 @@ def _block(
         best = vmul(flip, best)
     vstore(out, place, best)
     if arg is not None:
-        vstore(arg, place, winner)
+        vstore_int(arg, place, winner)
 
 
 @inline  # type: ignore[untyped-decorator]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._ops import over
+from graphrep.kernels.spmm._positions import arg_dtype
 
 __all__ = ["messages", "spmm", "spmm_extreme", "spmm_winners", "winner_weight"]
 
@@ -49,7 +50,7 @@ def spmm_extreme(
     value: Tensor | None,
     x: Tensor,
     sign: int,
-    need_arg: bool,
+    need_arg: int,
     t_rowptr: Tensor | None,
     t_col: Tensor | None,
     t_perm: Tensor | None,
@@ -64,7 +65,7 @@ def spmm_extreme(
     place = torch.arange(col.numel(), device=x.device).reshape(-1, *[1] * (x.dim() - 1)).expand_as(gathered)
     place = torch.where(wins, place, col.numel())
     arg = torch.full(shape, -1, device=x.device).scatter_reduce_(0, index, place, "amin", include_self=False)
-    return (best * sign).to(x.dtype), arg.to(rowptr.dtype) if need_arg else arg.new_empty(0, dtype=rowptr.dtype)
+    return (best * sign).to(x.dtype), (arg if need_arg else arg.new_empty(0)).to(arg_dtype(rowptr, need_arg))
 
 
 @register("spmm_winners", "reference")
