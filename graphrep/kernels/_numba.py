@@ -38,7 +38,7 @@ __all__ = [
 SMALL_WORK = 65_536  # elements below which threads cost more than they bring
 CACHE_LINE = 64
 HUGE_PAGE_BYTES = 4 << 20  # numpy asks the kernel for huge pages at this size and above
-POOL_BYTES = 512 << 20
+POOL_BYTES = 1 << 30  # or a sixteenth of the machine's memory if that is less
 
 _forked = False
 _workqueue_lock = threading.Lock()
@@ -157,11 +157,23 @@ class _Pool:
         self._free.clear()
 
 
-_pool = _Pool(int(os.environ.get("GRAPHREP_POOL_BYTES", POOL_BYTES)))
+def _pool_limit() -> int:
+    set_by_user = os.environ.get("GRAPHREP_POOL_BYTES", "")
+    if set_by_user.isdecimal():
+        return int(set_by_user)
+    try:
+        return min(POOL_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 16)
+    except (AttributeError, ValueError, OSError):  # not everywhere
+        return POOL_BYTES // 4
+
+
+_pool = _Pool(_pool_limit())
 
 
 def release_memory() -> None:
-    """Returns the memory that finished outputs left for the next ones, at most 512 MiB, to the system.
+    """Returns the memory that finished outputs left for the next ones to the system.
+
+    That is at most 1 GiB, and at most a sixteenth of the machine's memory.
 
     The environment variable ``GRAPHREP_POOL_BYTES``, read at import, sets another limit; 0 keeps nothing.
     """
