@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.registry import OURS
+from benchmarks.registry import OURS, subject
 
 __all__ = ["draw"]
 
@@ -32,7 +32,7 @@ def _groups(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for case in result["cases"]:
         params = case["params"]
         shape = f"d={params['width']}" if "width" in params else f"H={params['heads']}"
-        label = f"{case.get('graph', params)['graph']}\n{shape}"
+        label = f"{subject(case)}\n{shape}"
         if case["status"] == "ok":
             groups.setdefault(label, []).append(case)
     return groups

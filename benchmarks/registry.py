@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FAMILIES", "OURS", "SIZES", "Case", "Extrapolated", "Method", "Skip", "cases_of", "unavailable"]
+__all__ = ["FAMILIES", "OURS", "SIZES", "Case", "Extrapolated", "Method", "Skip", "cases_of", "subject", "unavailable"]
 
 OURS = "graphrep"
 SIZES = ("tiny", "small", "medium", "large")
@@ -111,3 +111,12 @@ def cases_of(family: str) -> list[Case]:
     if len(set(names)) != len(names):
         raise ValueError(f"case names of {family} are not unique")
     return cases
+
+
+def subject(entry: dict[str, Any]) -> str:
+    """What an entry of a result file was measured on: the graph, or the number of rows where there is none."""
+    facts, params = entry.get("graph", {}), entry["params"]
+    if "graph" in facts or "graph" in params:
+        return str(facts.get("graph", params.get("graph")))
+    rows, columns = params["nodes"], params.get("columns", params["nodes"])
+    return f"N={rows}" if rows == columns else f"{rows} x {columns}"

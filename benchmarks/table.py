@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import read_json, write_text
-from benchmarks.registry import OURS
+from benchmarks.registry import OURS, subject
 
 __all__ = ["full_table", "main", "rewrite", "short_table"]
 
@@ -51,7 +51,7 @@ def _rivals(result: dict[str, Any]) -> list[str]:
 
 def _group_name(case: dict[str, Any]) -> str:
     params = case["params"]
-    parts = [str(case.get("graph", params)["graph"])]
+    parts = [subject(case)]
     parts += [f"d={params['width']}"] if "width" in params else []
     parts += [f"H={params['heads']}"] if "heads" in params else []
     return ", ".join(parts)

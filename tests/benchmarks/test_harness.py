@@ -283,3 +283,13 @@ def test_peak_memory_counts_what_is_allocated() -> None:
 def test_spmm_covers_what_it_says() -> None:
     large = [case for case in spmm_family.cases() if case.size != "tiny"]
     assert len(large) == 3 * 3 * 2 * 2 * 3
+
+
+def test_every_committed_result_has_a_table_and_a_chart(tmp_path: Path) -> None:
+    for path in sorted(table.RESULTS.glob("*.json")):
+        (tmp_path / path.name).write_text(path.read_text())
+    assert table.main(["--results", str(tmp_path)]) == 0
+    for path in tmp_path.glob("*.json"):
+        assert table.short_table(machine.read_json(path)).count("\n|") >= 2
+        assert path.with_suffix(".md").is_file()
+        assert path.with_suffix(".svg").is_file()
