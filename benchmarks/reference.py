@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-__all__ = ["chosen_columns", "relative_difference", "spmm_reference"]
+__all__ = ["all_agree", "chosen_columns", "relative_difference", "spmm_reference"]
 
 Array = npt.NDArray[Any]
 
@@ -92,3 +92,10 @@ def relative_difference(a: Tensor, b: Tensor, rows: Tensor | None = None) -> flo
             return largest
         worst = max(worst, largest)
     return worst
+
+
+def all_agree(_: Any, ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> float:
+    """Largest relative difference of as many arrays each; infinite where the numbers of arrays differ."""
+    if len(ours) != len(theirs):
+        return float("inf")
+    return max(relative_difference(b, a) for a, b in zip(ours, theirs, strict=True))

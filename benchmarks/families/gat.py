@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.families.forms import GraphForms, graph_forms
 from benchmarks.families.spmm import GRAPH_OF_SIZE, timed
 from benchmarks.families.spmm_rivals import messages_fit
-from benchmarks.reference import relative_difference
+from benchmarks.reference import all_agree, relative_difference
 from benchmarks.registry import Case, Method
 
 __all__ = ["cases"]
@@ -123,12 +123,6 @@ def _check(inputs: GatInputs, result: tuple[Tensor, ...]) -> float:
     return worst
 
 
-def _agree(_: GatInputs, ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> float:
-    if len(ours) != len(theirs):
-        return float("inf")
-    return max(relative_difference(b, a) for a, b in zip(ours, theirs, strict=True))
-
-
 _RIVALS = {
     "dgl": Method(_dgl, "dgl", "u_add_v, edge_softmax, u_mul_e_sum, int32 ids"),
     "pyg": Method(_pyg, "torch_geometric", "gather, utils.softmax, scatter, as GATConv does"),
@@ -146,7 +140,7 @@ def _case(size: str, heads: int, width: int, backward: bool) -> Case:
         ours=Method(_ours),
         rivals=_RIVALS,
         check=_check,
-        agree=_agree,
+        agree=all_agree,
         tolerance=1e-4,
         params={"graph": graph, "heads": heads, "width": width, "backward": backward},
         tags=frozenset({"memory"}) if size in ("tiny", "medium") and width == 64 else frozenset(),

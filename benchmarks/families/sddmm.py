@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.families.forms import GraphForms, graph_forms
 from benchmarks.families.spmm import GRAPH_OF_SIZE
 from benchmarks.families.spmm_rivals import messages_fit
-from benchmarks.reference import relative_difference
+from benchmarks.reference import all_agree, relative_difference
 from benchmarks.registry import Case, Method, Skip
 
 __all__ = ["cases"]
@@ -97,12 +97,6 @@ def _check(inputs: SddmmInputs, result: tuple[Tensor, ...]) -> float:
     return worst
 
 
-def _agree(_: SddmmInputs, ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> float:
-    if len(ours) != len(theirs):
-        return float("inf")
-    return max(relative_difference(b, a) for a, b in zip(ours, theirs, strict=True))
-
-
 _RIVALS = {
     "dgl": Method(_dgl, "dgl", "ops.v_dot_u, int32 ids"),
     "gather": Method(_gather, note="(q[row] * k[col]).sum(-1)"),
@@ -120,7 +114,7 @@ def _case(size: str, heads: int, width: int, backward: bool) -> Case:
         ours=Method(_ours),
         rivals=_RIVALS,
         check=_check,
-        agree=_agree,
+        agree=all_agree,
         tolerance=1e-4,  # float32 products of 64 terms, gradients summed over hubs
         params={"graph": graph, "heads": heads, "width": width, "backward": backward},
         tags=frozenset({"memory"}) if size in ("tiny", "medium") else frozenset(),

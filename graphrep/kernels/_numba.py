@@ -146,11 +146,11 @@ class _Pool:
     def give_back(self, memory: np.ndarray[Any, Any]) -> None:
         """Keeps memory that is no longer used, in place of what was kept longest."""
         self._free.append(memory)
-        while self._free and sum(kept.size for kept in tuple(self._free)) > self.limit:
-            try:
+        try:
+            while sum(kept.size for kept in self._free.copy()) > self.limit:
                 self._free.popleft()
-            except IndexError:
-                return
+        except (IndexError, RuntimeError):  # another thread, or a finaliser in between, changed what is kept
+            self._free.clear()
 
     def clear(self) -> None:
         """Lets go of everything."""
