@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["FAMILIES", "OURS", "SIZES", "Case", "Extrapolated", "Method", "Skip", "cases_of", "subject", "unavailable"]
 
 OURS = "graphrep"
-SIZES = ("tiny", "small", "medium", "large")
+SIZES = ("tiny", "small", "medium", "large", "huge")
 FAMILIES = (
     "spmm",
     "segment",

@@ -200,11 +200,12 @@ def _case(size: str, n: int, m: int, width: int) -> Case:
 
 
 def cases() -> list[Case]:
-    """Cora's size, 4,096, 20,000 nodes; 4,096 anchors against 100,000."""
+    """Cora's size, 4,096, 20,000 and 100,000 nodes; 4,096 anchors against 100,000."""
     return [
         _case("tiny", 130, 130, 16),
         _case("tiny", 40, 150, 16),
         *(_case("small", n, n, width) for n in (2_708, 4_096) for width in (128, 256)),
         *(_case("medium", 20_000, 20_000, width) for width in (128, 256)),
         _case("large", 4_096, 100_000, 128),
+        *(_case("huge", 100_000, 100_000, width) for width in (128, 256)),
     ]

@@ -8,16 +8,21 @@ import torch
 
 from graphrep.kernels import _numba
 from graphrep.kernels.blockwise import streaming_logsumexp
+from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import edge_softmax
 from graphrep.kernels.gat import gat_aggregate
+from graphrep.kernels.sampling import sample_neighbors
+from graphrep.kernels.sddmm import sddmm
 from graphrep.kernels.spmm import spmm
+from graphrep.kernels.walks import random_walks
 
 __all__ = ["warmup"]
 
 
 def warmup(*, parallel: bool = True) -> None:
-    """Runs sums, means, maxima, softmax, attention and the contrast over all pairs, forward and backward, in float32.
+    """Runs sums, means, maxima, dot products, softmax, attention, pooling over common neighbours and the contrast over
+    all pairs forward and backward in float32, and draws walks and samples.
 
     The compiled code is kept on disk beside the package or in numba's cache folder; with a filled cache this takes a
     few tenths of a second, without one about a minute.
@@ -43,7 +48,14 @@ def warmup(*, parallel: bool = True) -> None:
             spmm(csr, x, reduce="max"),
             edge_softmax(csr, torch.zeros(num_edges, requires_grad=True)),
             gat_aggregate(csr, x.view(num_nodes, 4, 4), score, score),
+            sddmm(csr, x.view(num_nodes, 4, 4), x.view(num_nodes, 4, 4)),
+            common_neighbor_pool(csr, edges[:, :64], x),
             streaming_logsumexp(x, x, scale=0.1),
         ]
         for result in results:
             result.sum().backward()
+        starts = edges[0, :64]
+        common_neighbors(csr, edges[:, :64])
+        random_walks(csr, starts, 2, seed=0)
+        random_walks(csr, starts, 2, p=0.5, q=2.0, seed=0)
+        sample_neighbors(csr, starts.unique(), 2, seed=0)
