@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ def _selected(family: str, options: argparse.Namespace) -> list[Case]:
     return [c for c in cases_of(family) if c.size in options.sizes and options.filter in c.name]
 
 
-def _in_one_process(family: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+def _in_one_process(
+    family: str, options: argparse.Namespace, done: Callable[[list[dict[str, Any]]], None]
+) -> list[dict[str, Any]]:
     from benchmarks.measure import Plan, measure_case
     from benchmarks.worker import add_memory
 
@@ -86,6 +89,7 @@ def _in_one_process(family: str, options: argparse.Namespace) -> list[dict[str, 
             add_memory(entry, case)
         print(line(entry), file=sys.stderr, flush=True)
         entries.append(entry)
+        done(entries)
     return entries
 
 
@@ -104,7 +108,8 @@ def run_family(family: str, options: argparse.Namespace) -> Path:
 
         result["cases"] = measure(options)
     else:
-        result["cases"] = _in_one_process(family, options)
+        # Written after each case: what was measured before an interruption is kept.
+        result["cases"] = _in_one_process(family, options, lambda cases: write_json(path, {**result, "cases": cases}))
     result["total_seconds"] = round(time.perf_counter() - start, 1)
     result["end"] = {"time": circumstances()["time"], "load": list(os.getloadavg())}
     write_json(path, result)

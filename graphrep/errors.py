@@ -6,6 +6,7 @@ __all__ = [
     "CheckpointMismatchError",
     "DTypeError",
     "DeviceError",
+    "DivergedError",
     "EdgeListError",
     "EmptyGraphError",
     "FileFormatError",
@@ -93,3 +94,7 @@ class OutOfMemoryError(GraphrepError, MemoryError):
 
 class CheckpointMismatchError(GraphrepError):
     """A saved state belongs to another graph, other settings or another version."""
+
+
+class DivergedError(GraphrepError, ArithmeticError):
+    """The loss or a gradient became NaN or infinite during training; the last good state was kept."""

@@ -1,4 +1,4 @@
-"""Imports go one way: kernels -> nn -> objectives -> methods -> train -> eval -> cli, and only to the left."""
+"""Imports go one way: kernels -> nn -> objectives -> eval -> train -> methods -> cli, and only to the left."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ALLOWED: dict[str, set[str]] = {
     "data": BASE | {"kernels", "interop"},
     "nn": BASE | {"kernels", "data"},
     "objectives": BASE | {"kernels"},
-    "methods": BASE | {"kernels", "data", "nn", "objectives"},
-    "train": BASE | {"kernels", "data", "nn", "objectives"},
     "eval": BASE | {"kernels", "data"},
+    "train": BASE | {"data", "eval"},
+    "methods": BASE | {"kernels", "data", "nn", "objectives", "eval", "train"},
     "recipes": BASE,
     "tuning": BASE | {"kernels", "data", "methods", "train", "eval"},
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphrep.cli.toml import dumps
+from graphrep.data.toml import dumps
 from graphrep.errors import FileFormatError, GraphrepError, UnknownNameError
 from graphrep.registry import suggest
 

@@ -24,8 +24,7 @@ class Estimator:
     @classmethod
     def _parameters(cls) -> dict[str, Any]:
         """Constructor arguments with their defaults."""
-        signature = inspect.signature(cls.__init__)
-        return {name: p.default for name, p in signature.parameters.items() if name != "self"}
+        return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments as they are now (`deep` is accepted for scikit-learn)."""
@@ -57,7 +56,8 @@ class Estimator:
             return self.__dict__[name]
         except KeyError:
             raise NotFittedError(
-                f"This {type(self).__name__} is not fitted.", hint="model.fit(graph), or FastRP.load(path)"
+                f"This {type(self).__name__} is not fitted.",
+                hint=f"model.fit(graph), or {type(self).__name__}.load(path)",
             ) from None
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 _NAMES = {
     "GATConv": "gat_conv",
     "GCNConv": "gcn_conv",
+    "GCNEncoder": "encoder",
     "LGConv": "gcn_conv",
     "LightGCN": "lightgcn",
     "MLP": "mlp",

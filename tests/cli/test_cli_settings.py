@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrep.cli.settings import collect, parse_numbers, parse_sets, read_config, to_toml
-from graphrep.cli.toml import dumps
+from graphrep.data.toml import dumps
 from graphrep.errors import FileFormatError, GraphrepError, UnknownNameError
 
 scalars = st.one_of(

@@ -1,0 +1,260 @@
+"""The training loop, one for all methods: stop rules, saved states, an early word on divergence and collapse."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphrep.data.tensor_files import write_tensors
+from graphrep.errors import CheckpointMismatchError, DivergedError, GraphrepError
+from graphrep.train.checkpoint import State, clone, is_finite, load_state, save_state
+from graphrep.train.config import TrainConfig
+from graphrep.train.seed import seeded
+from graphrep.train.signals import Plateau, look, warn_of_collapse
+from graphrep.train.task import Callback, EpochLog, History, Task
+
+__all__ = ["Interrupted", "train"]
+
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop; its state is saved where a checkpoint was named."""
+
+
+def train(
+    task: Task,
+    config: TrainConfig,
+    *,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 30.0,
+    resume: bool = False,
+    rescue: str | os.PathLike[str] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> History:
+    """Trains ``task.module`` in place.
+
+    Each epoch goes through the batches of the task; the loss is checked before the gradient and the gradient before
+    the step, so that a bad step is never taken. Runs with the same seed, settings and version on the same device give
+    the same numbers, also when interrupted and resumed.
+
+    Args:
+        task: the method and its graph.
+        config: how long and how fast.
+        callbacks: told about steps and epochs.
+        checkpoint: file for the state, written every `checkpoint_every` seconds at the end of an epoch, and when
+            stopped; None saves nothing.
+        checkpoint_every: seconds.
+        resume: go on from `checkpoint` if it exists.
+        rescue: file for the last good weights should the training diverge.
+        should_stop: asked after every epoch; when true the state is saved and :class:`Interrupted` raised.
+
+    Returns:
+        The course of the training.
+
+    Raises:
+        DivergedError: NaN or infinity in the loss or a gradient; the module holds the last good state.
+        CheckpointMismatchError: the state belongs to another task.
+        Interrupted: stopped on request.
+
+    Example:
+        >>> class Fit:
+        ...     module = torch.nn.Linear(1, 1)
+        ...     def batches(self, epoch, generator):
+        ...         return [None]
+        ...     def loss(self, batch, epoch, generator):
+        ...         return (self.module(torch.ones(1, 1)) - 3).square().sum(), {}
+        ...     def embed(self):
+        ...         return self.module.weight.detach()
+        ...     def fingerprint(self):
+        ...         return "example"
+        >>> history = train(Fit(), TrainConfig(epochs=200, lr=0.1, eval_every=0))
+        >>> history.losses[-1] < 1e-3
+        True
+    """
+    loop = _Loop(task, config, callbacks)
+    path = None if checkpoint is None else Path(checkpoint)
+    with seeded(config.seed):
+        if resume and path is not None and path.exists():
+            loop.restore(load_state(path, config, task.fingerprint()))
+        loop.run(path, checkpoint_every, None if rescue is None else Path(rescue), should_stop)
+    return loop.history
+
+
+class _Loop:
+    def __init__(self, task: Task, config: TrainConfig, callbacks: Sequence[Callback]) -> None:
+        self.task, self.config, self.callbacks = task, config, callbacks
+        self.parameters = [p for p in task.module.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise GraphrepError("The module has no parameters to train.", hint="an encoder with weights")
+        make: Any = _OPTIMIZERS[config.optimizer]
+        self.optimizer = make(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.history = History()
+        self.plateau = Plateau(config)
+        self.best: dict[str, Tensor] = {}
+        self.collapsed = False
+
+    @property
+    def done(self) -> int:
+        return len(self.history.epochs)
+
+    def restore(self, state: State) -> None:
+        try:
+            self.task.module.load_state_dict(state.module)
+            self.optimizer.load_state_dict(state.optimizer)
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointMismatchError(
+                f"The saved state does not fit this module: {str(error).splitlines()[0]}", hint="a new run folder"
+            ) from error
+        torch.set_rng_state(state.random)
+        self.generator.set_state(state.generator)
+        self.history, self.best = state.history, state.best
+        self.plateau.best, self.plateau.best_epoch = state.best_value, state.history.best_epoch
+
+    def state(self) -> State:
+        return State(
+            self.task.module.state_dict(), self.optimizer.state_dict(), self.best, self.plateau.best,
+            torch.get_rng_state(), self.generator.get_state(), self.history,
+        )  # fmt: skip
+
+    def run(self, path: Path | None, every: float, rescue: Path | None, should_stop: Callable[[], bool] | None) -> None:
+        config, started, before = self.config, time.monotonic(), self.history.seconds
+        saved_at = started
+        for callback in self.callbacks:
+            callback.start(config, self.done)
+        self.history.stopped = "epochs"
+        good = clone(self.task.module.state_dict())
+        while self.done < config.epochs and not self._rule_says_stop(time.monotonic() - started + before):
+            epoch = self.done + 1
+            try:
+                log = self._epoch(epoch)
+            except _Diverging as error:
+                self.task.module.load_state_dict(good)
+                raise self._diverged(error, epoch, rescue) from None
+            self._record(log)
+            state = self.task.module.state_dict()
+            good = clone(state) if is_finite(state) else good
+            now = time.monotonic()
+            self.history.seconds = before + now - started
+            stop = should_stop is not None and should_stop()
+            if path is not None and (stop or now - saved_at >= every):
+                save_state(path, self.state(), config, self.task.fingerprint())
+                saved_at = time.monotonic()
+            if stop and self.done < config.epochs:
+                raise Interrupted(f"stopped after epoch {epoch}")
+        self.history.kept_epoch = self.done
+        if config.keep == "best" and self.best:
+            self.task.module.load_state_dict(self.best)
+            self.history.kept_epoch = self.plateau.best_epoch
+
+    def _rule_says_stop(self, seconds: float) -> bool:
+        if self.config.time_budget is not None and seconds >= self.config.time_budget:
+            self.history.stopped = "time"
+        elif self.done and self.plateau.reached(self.done):
+            self.history.stopped = self.config.stop
+        else:
+            return False
+        return True
+
+    def _epoch(self, epoch: int) -> EpochLog:
+        started = time.perf_counter()
+        rate = self.config.rate(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.task.module.train()
+        total, steps, norm = 0.0, 0, 0.0
+        parts: dict[str, float] = defaultdict(float)
+        for step, batch in enumerate(self.task.batches(epoch, self.generator), start=1):
+            value, norm, found = self._step(epoch, step, batch)
+            total, steps = total + value, step
+            for name, part in found.items():
+                parts[name] += part
+            for callback in self.callbacks:
+                callback.step_done(epoch, step, value)
+        if not steps:
+            raise GraphrepError("The task has no batches.", hint="a smaller batch_size")
+        means = {name: part / steps for name, part in parts.items()}
+        signals = self._look(epoch)
+        return EpochLog(epoch, total / steps, means, rate, norm, time.perf_counter() - started, signals)
+
+    def _step(self, epoch: int, step: int, batch: Any) -> tuple[float, float, dict[str, float]]:
+        device = self.parameters[0].device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            loss, parts = self.task.loss(batch, epoch, self.generator)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _Diverging("Loss", value, step, self._largest())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        if not math.isfinite(norm):
+            raise _Diverging("The gradient", norm, step, self._largest())
+        if self.config.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip_norm, torch.tensor(norm))
+        self.optimizer.step()
+        return value, norm, {name: float(part) for name, part in parts.items()}
+
+    def _look(self, epoch: int) -> dict[str, float]:
+        every = self.config.eval_every
+        if not every or (epoch % every and epoch != self.config.epochs):
+            return {}
+        self.task.module.eval()
+        with torch.no_grad():
+            embedding = self.task.embed()
+        if not bool(torch.isfinite(embedding).all()):
+            return {}
+        signals = look(embedding)
+        if not self.collapsed:
+            self.collapsed = warn_of_collapse(signals, embedding.shape, epoch)
+        return signals
+
+    def _record(self, log: EpochLog) -> None:
+        self.history.epochs.append(log)
+        if self.plateau.update(log.epoch, log.loss, dict(log.signals)):
+            self.history.best_epoch = log.epoch
+            if self.config.keep == "best":
+                self.best = clone(self.task.module.state_dict())
+        for callback in self.callbacks:
+            callback.epoch_done(log)
+
+    def _largest(self) -> str:
+        """The parameter with the largest gradient of the step before, or the first with one that is not finite."""
+        found, largest = "", -1.0
+        for name, parameter in self.task.module.named_parameters():
+            if parameter.grad is not None and parameter.grad.numel():
+                size = float(parameter.grad.detach().abs().max())
+                if not math.isfinite(size):
+                    return name
+                if size > largest:
+                    found, largest = name, size
+        return found
+
+    def _diverged(self, error: _Diverging, epoch: int, rescue: Path | None) -> DivergedError:
+        kept = f"the module holds the state of epoch {epoch - 1}"
+        if rescue is not None:
+            write_tensors(
+                rescue, self.task.module.state_dict(), {"graphrep": "graphrep weights 1", "epoch": str(epoch - 1)}
+            )
+            kept = f"{rescue} (epoch {epoch - 1})"
+        where = f" (largest gradient: {error.parameter})" if error.parameter else ""
+        kind = "NaN" if math.isnan(error.value) else "infinite"
+        return DivergedError(
+            f"{error.what} became {kind} at epoch {epoch}, step {error.step}{where}. Last good state: {kept}.",
+            hint=f"--set lr={self.config.lr / 10:g}, or a higher temperature (below 0.05 half precision overflows)",
+        )
+
+
+class _Diverging(Exception):  # noqa: N818 - not an error of its own: becomes a DivergedError
+    def __init__(self, what: str, value: float, step: int, parameter: str) -> None:
+        self.what, self.value, self.step, self.parameter = what, value, step, parameter

@@ -1,0 +1,115 @@
+"""What the loop and a method tell each other: the task, the log of an epoch, the history, callbacks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Callback", "EpochLog", "History", "Task"]
+
+
+class Task(Protocol):
+    """What a method hands to :func:`graphrep.train.train`.
+
+    Attributes:
+        module: everything that is trained or saved; its parameters get gradients.
+    """
+
+    module: nn.Module
+
+    def batches(self, epoch: int, generator: torch.Generator) -> Iterable[Any]:
+        """The batches of one epoch (from 1); one ``None`` for the whole graph at once."""
+        ...
+
+    def loss(self, batch: Any, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The scalar loss of a batch, and named parts of it for the log."""
+        ...
+
+    def embed(self) -> Tensor:
+        """(n, d) embedding of the training graph (or of a fixed sample of it) for the signals; no gradient."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Text that tells whether a saved state belongs to this task: settings of the method and the graph."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochLog:
+    """What is known after an epoch.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean over the batches.
+        parts: named parts of the loss, means over the batches.
+        lr: learning rate.
+        grad_norm: of the last batch, before clipping.
+        seconds: of this epoch.
+        signals: ``rankme`` and ``feature_std``, in the epochs in which they were looked at.
+    """
+
+    epoch: int
+    loss: float
+    parts: Mapping[str, float]
+    lr: float
+    grad_norm: float
+    seconds: float
+    signals: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**dataclasses.asdict(self), "parts": dict(self.parts), "signals": dict(self.signals)}
+
+
+@dataclasses.dataclass
+class History:
+    """The course of a training.
+
+    Attributes:
+        epochs: a log per epoch.
+        best_epoch: epoch with the best signal of the stop rule (the lowest loss without a rule); 0 before the first.
+        kept_epoch: epoch whose state the module has now.
+        stopped: why it ended: ``epochs``, ``loss``, ``rankme`` or ``time``.
+        seconds: of training, over all resumed parts.
+    """
+
+    epochs: list[EpochLog] = dataclasses.field(default_factory=list)
+    best_epoch: int = 0
+    kept_epoch: int = 0
+    stopped: str = "epochs"
+    seconds: float = 0.0
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of every epoch."""
+        return [log.loss for log in self.epochs]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**dataclasses.asdict(self), "epochs": [log.to_dict() for log in self.epochs]}
+
+    def __repr__(self) -> str:
+        if not self.epochs:
+            return "History(no epochs)"
+        first, last = self.epochs[0].loss, self.epochs[-1].loss
+        return (
+            f"History({len(self.epochs)} epochs, loss {first:.4g} -> {last:.4g}, kept epoch {self.kept_epoch}, "
+            f"stopped by {self.stopped})"
+        )
+
+
+class Callback:
+    """Told about each step and epoch; subclasses override what they need."""
+
+    def start(self, config: Any, done: int) -> None:
+        """Before the first epoch; `done` epochs were trained before, in a run that is resumed."""
+
+    def step_done(self, epoch: int, step: int, loss: float) -> None:
+        """After step `step` (from 1) of an epoch."""
+
+    def epoch_done(self, log: EpochLog) -> None:
+        """After an epoch."""
