@@ -33,9 +33,7 @@ BLOCK_NUMBERS = 1 << 21  # of P that exist at a time
 SIGNS = 8  # per node in the sparse kind
 
 
-def random_projection(
-    rows_out: int, z: Tensor, seed: int, kind: Literal["gaussian", "sparse"] = "gaussian"
-) -> Tensor:
+def random_projection(rows_out: int, z: Tensor, seed: int, kind: Literal["gaussian", "sparse"] = "gaussian") -> Tensor:
     """P z for a random P (rows_out, N) whose squared column norms are 1 on average, so that E[P'P] = I.
 
     Args:

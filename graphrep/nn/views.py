@@ -7,7 +7,7 @@ Rates per edge and column: Zhu et al., "Graph Contrastive Learning with Adaptive
 from __future__ import annotations
 
 import numbers
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from graphrep.kernels import CSR
 from graphrep.kernels._check import check_device, check_edge_index, check_floating, check_range
 from graphrep.kernels._counter import check_seed
 from graphrep.kernels.views import keep_mask, reverse_edges, view_of, view_plan
-from graphrep.nn._features import check_features
+from graphrep.nn._arguments import check_features, check_rate
 
 __all__ = ["EdgeDropper", "drop_edges", "mask_features"]
 
@@ -183,7 +183,7 @@ def _edge_list(edges: Tensor | CSR, num_nodes: int | None) -> tuple[Tensor, int]
 
 
 def _checked_rate(p: Rate, count: int, what: str, device: torch.device) -> Rate:
-    """One number, or (count,) float64."""
+    """One number, or (count,) float32 or float64."""
     if isinstance(p, Tensor):
         check_floating(p, "p")
         if p.shape != (count,):
@@ -191,18 +191,15 @@ def _checked_rate(p: Rate, count: int, what: str, device: torch.device) -> Rate:
                 f"p has shape {tuple(p.shape)} but there are {count} {what}s.", hint=f"one probability per {what}"
             )
         check_device(device, p=p)
-        if not bool(((p >= 0) & (p <= 1)).all()):
+        low, high = torch.aminmax(p.detach()) if count else (0.0, 0.0)
+        if not (low >= 0 and high <= 1):  # NaN is neither
             where = int((~((p >= 0) & (p <= 1))).nonzero()[0])
             raise GraphrepError(
                 f"p is {float(p[where])} at {what} {where}; probabilities lie in [0, 1].",
                 hint="drop_probability(weights, rate) makes probabilities of weights",
             )
-        return p.detach().double()
-    if isinstance(p, bool) or not isinstance(p, numbers.Real):
-        raise DTypeError(f"p must be a number or a tensor; got {type(p).__name__}.", hint="p=0.3")
-    if not 0 <= p < 1:
-        raise GraphrepError(f"p is {p}; a rate lies in [0, 1).", hint="p=0.3 drops three in ten")
-    return float(p)
+        return p.detach() if p.dtype.itemsize > 2 else p.detach().float()
+    return check_rate(p)
 
 
 def _pairs(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
@@ -221,7 +218,8 @@ def _draw(
     return keep_mask(count, rate, _seed(generator), leader=leader, device=device)
 
 
-def _seed(generator: Source) -> int:
+def _seed(generator: Any) -> int:
+    """64 bits from a generator or an integer."""
     if isinstance(generator, torch.Generator):
         number = torch.empty((), dtype=torch.int64, device=generator.device)
         return int(number.random_(generator=generator))

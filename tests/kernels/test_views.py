@@ -59,11 +59,11 @@ def test_draws_are_words_of_the_stream(backend: str) -> None:
     assert keep_mask(300, 0.4, 7).tolist() == wanted
 
 
-@pytest.mark.parametrize("per_item", [False, True])
+@pytest.mark.parametrize("per_item", [None, torch.float64, torch.float32])
 @pytest.mark.parametrize("led", [False, True])
-def test_same_draws_on_every_backend(monkeypatch: pytest.MonkeyPatch, per_item: bool, led: bool) -> None:
+def test_same_draws_on_every_backend(monkeypatch: pytest.MonkeyPatch, per_item: torch.dtype | None, led: bool) -> None:
     count = 70_000  # enough for threads
-    rate = torch.rand(count, dtype=torch.float64) if per_item else 0.3
+    rate = torch.rand(count, dtype=per_item) if per_item else 0.3
     leader = torch.arange(count) // 2 * 2 if led else None
     found = []
     for name in ("cpu", "reference"):
@@ -174,7 +174,7 @@ def test_int64_indices(backend: str) -> None:
     plan = view_plan(edges, 30, loops=True)
     csr = plan.csr
     wide = CSR._trusted(csr.rowptr.long(), csr.col.long(), None, 30, csr.perm.long())
-    found = view_of(ViewPlan(wide, plan.flag.long(), 200, True), keep, dtype=torch.float64)
+    found = view_of(ViewPlan(wide, plan.flag.long(), plan.order.long(), 200, True), keep, dtype=torch.float64)
     wanted = view_of(plan, keep, dtype=torch.float64)
     assert found.col.dtype == found.t_perm().dtype == torch.int64
     assert torch.equal(found.col, wanted.col.long())

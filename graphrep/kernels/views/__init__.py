@@ -32,7 +32,7 @@ def keep_mask(
 
     Args:
         count: number of items E.
-        rate: probability of being dropped; one number, or (E,) float64 on `device`.
+        rate: probability of being dropped; one number, or (E,) float32 or float64 on `device`.
         seed: 64 unsigned bits. A draw depends on the seed and the number of the item alone, not on threads or backend.
         leader: (E,) int64, the item whose word decides; items with the same leader and rate stay or go together.
         device: of the result.
@@ -54,6 +54,7 @@ class ViewPlan(NamedTuple):
 
     csr: CSR  # every entry, without weights, its transpose built; with loops these are the last of each row
     flag: Tensor  # (nnz,) the edge of each entry; num_edges for the loops that were added
+    order: Tensor  # (nnz,) 0, 1, 2, ...
     num_edges: int
     has_loops: bool
 
@@ -72,7 +73,8 @@ def view_plan(edge_index: Tensor, num_nodes: int, *, loops: bool) -> ViewPlan:
     elif entries.kept is not None:
         flag = torch.cat([entries.kept, entries.kept.new_full((num_nodes,), num_edges)])[csr.perm.long()]
     csr.pattern_t()
-    return ViewPlan(csr, flag.to(index_dtype(num_nodes, num_nodes, num_edges + 1)), num_edges, loops)
+    order = torch.arange(csr.nnz, dtype=csr.col.dtype, device=csr.device)
+    return ViewPlan(csr, flag.to(index_dtype(num_nodes, num_nodes, num_edges + 1)), order, num_edges, loops)
 
 
 def view_of(plan: ViewPlan, keep: Tensor, *, dtype: torch.dtype | None) -> CSR:
@@ -95,7 +97,7 @@ def view_of(plan: ViewPlan, keep: Tensor, *, dtype: torch.dtype | None) -> CSR:
         scale = (rowptr[1:] - rowptr[:-1]).to(exact).pow(-0.5).masked_fill_(rowptr[1:] == rowptr[:-1], 0)
         value = implementation("outer_scale", keep.device)(rowptr, col, scale).to(dtype)
     num_nodes = plan.csr.num_rows
-    view = CSR._trusted(rowptr, col, value, num_nodes, torch.arange(col.numel(), dtype=col.dtype, device=col.device))
+    view = CSR._trusted(rowptr, col, value, num_nodes, plan.order[: col.numel()])
     view._cache["transpose"] = CSR._trusted(t_rowptr, t_col, None, num_nodes, t_perm)
     view._cache["transpose_perm"] = t_perm
     return view

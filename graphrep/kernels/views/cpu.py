@@ -17,13 +17,14 @@ from torch import Tensor
 from graphrep.kernels import _numba
 from graphrep.kernels._counter import DOMAIN_VIEW, fraction, stream_start
 from graphrep.kernels._dispatch import register
-from graphrep.kernels._numba import twin
+from graphrep.kernels._numba import prefetch_row, twin
 from graphrep.kernels._ops import bounds_of
 from graphrep.kernels.csr import CSR
 
 __all__ = ["compact_view", "keep_mask", "outer_scale"]
 
 BLOCK = 4096  # draws that a thread makes at a time
+AHEAD = 64  # entries between a prefetch and its use
 
 
 @register("keep_mask", "cpu")
@@ -51,9 +52,9 @@ def compact_view(csr: CSR, flag: Tensor, flags: Tensor) -> tuple[Tensor, Tensor,
     transpose, position = csr.pattern_t(), csr.t_perm()
     kept, rowptr = _count(csr.rowptr, flag, flags.view(torch.int8))
     t_kept, t_rowptr = _count(transpose.rowptr, position, kept)
-    size, kind = (int(rowptr[-1]),), csr.col.dtype
+    kind = csr.col.dtype
     place = _numba.empty_output((csr.nnz,), kind)
-    col, t_col, t_perm = (_numba.empty_output(size, kind) for _ in range(3))
+    col, t_col, t_perm = (_room(int(rowptr[-1]), kind) for _ in range(3))
     _fill(
         *_arrays(csr.rowptr, csr.col, kept, rowptr),
         *(t.numpy() for t in (col, place)),
@@ -65,6 +66,16 @@ def compact_view(csr: CSR, flag: Tensor, flags: Tensor) -> tuple[Tensor, Tensor,
         work=csr.nnz,
     )
     return rowptr, col, t_rowptr, t_col, t_perm
+
+
+def _room(size: int, dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor in memory of a rounded size.
+
+    So that the next view, a little smaller or larger, fits into what this one leaves: fresh pages cost as much as half
+    of all the work here.
+    """
+    grain = 1 << max(size.bit_length() - 5, 0)
+    return _numba.empty_output((-(-size // grain) * grain,), dtype)[:size]
 
 
 def _count(rowptr: Tensor, which: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,8 +96,9 @@ def _count_kept(bounds: Any, rowptr: Any, which: Any, flags: Any, kept: Any, off
     for chunk in prange(bounds.size - 1):
         for i in range(bounds[chunk], bounds[chunk + 1]):
             count = 0
-            for e in range(rowptr[i], rowptr[i + 1]):
-                stays = flags[which[e]]
+            for e in range(np.int64(rowptr[i]), np.int64(rowptr[i + 1])):
+                prefetch_row(flags, np.int64(which[min(e + AHEAD, which.size - 1)]))
+                stays = flags[np.uint64(which[e])]
                 kept[e] = stays
                 count += stays
             offsets[i + 1] = count
@@ -121,17 +133,18 @@ def _fill_transpose(
 ) -> None:
     for chunk in prange(bounds.size - 1):
         q, end = np.int64(offsets[bounds[chunk]]), np.int64(offsets[bounds[chunk + 1]])
-        for e in range(rowptr[bounds[chunk]], rowptr[bounds[chunk + 1]]):
+        for e in range(np.int64(rowptr[bounds[chunk]]), np.int64(rowptr[bounds[chunk + 1]])):
+            prefetch_row(place, np.int64(position[min(e + AHEAD, position.size - 1)]))
             if q < end:
                 new_col[q] = col[e]
-                new_position[q] = place[position[e]]
+                new_position[q] = place[np.uint64(position[e])]
                 q += kept[e]
 
 
 @register("outer_scale", "cpu")
 def outer_scale(rowptr: Tensor, col: Tensor, scale: Tensor) -> Tensor:
     """(nnz,) products; arguments as in the reference."""
-    out = _numba.empty_output((col.numel(),), scale.dtype)
+    out = _room(col.numel(), scale.dtype)
     _multiply(bounds_of(rowptr), *(t.numpy() for t in (rowptr, col, scale, out)), work=col.numel())
     return out
 

@@ -15,7 +15,7 @@ __all__ = ["compact_view", "keep_mask", "outer_scale"]
 @register("keep_mask", "cuda")
 @register("keep_mask", "reference")
 def keep_mask(count: int, rate: float | Tensor, seed: int, leader: Tensor | None, device: torch.device) -> Tensor:
-    """(count,) bool, True where word `leader` (default: the item's own number) of the seed's stream is at least `rate`."""
+    """(count,) bool, True where word `leader` (default: the item's own number) of the stream is at least `rate`."""
     number = torch.arange(count, device=device) if leader is None else leader
     start = torch_start(seed, DOMAIN_VIEW, torch.zeros(1, dtype=torch.int64, device=device))
     return torch_fraction(torch_word(start, number)) >= rate
