@@ -85,6 +85,8 @@ def test_sparse_rows_and_signs_are_uniform() -> None:
     degree = signs.degree().double()  # 4000 expected in each row, standard deviation 57
     assert float((degree - 4000).abs().max()) < 5 * 57
     assert abs(int((signs.value > 0).sum()) - 80_000) < 5 * 200
+    row_sums = spmm(signs, torch.ones(20_000, 1))[:, 0] * math.sqrt(8)  # of 4000 signs: no row prefers one
+    assert float(row_sums.abs().max()) < 5 * math.sqrt(4000)
 
 
 @KINDS

@@ -16,7 +16,7 @@ from graphrep.kernels import CSR, gcn_norm, spmm
 from graphrep.kernels import csr as csr_module
 from graphrep.kernels._counter import DOMAIN_VIEW, stream_start, word
 from graphrep.kernels._dispatch import implementations
-from graphrep.kernels.views import ViewPlan, keep_mask, reference, reverse_edges, view_of, view_plan
+from graphrep.kernels.views import ViewPlan, cpu, keep_mask, reference, reverse_edges, view_of, view_plan
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -209,6 +209,29 @@ def test_same_bytes_for_any_threads() -> None:
     wanted = reference.compact_view(plan.csr, plan.flag, torch.cat([keep_mask(200_000, 0.3, 1), torch.ones(1).bool()]))
     found = results()
     assert all(torch.equal(found[k], wanted[n]) for k, n in ((0, 0), (1, 1), (3, 2), (4, 3), (5, 4)))
+
+
+def test_no_chunk_writes_behind_its_own_part() -> None:
+    """Another thread may have written there; found with chunks in reverse order, their last entries all dropped."""
+    plan = view_plan(random_edges(40, 600), 40, loops=False)
+    csr, position = plan.csr.pattern_t(), plan.csr.t_perm()
+    kept = torch.ones(600, dtype=torch.int8)
+    kept[csr.rowptr[1:].long() - 1] = 0
+    offsets = torch.zeros_like(csr.rowptr)
+    offsets[1:] = csr.degree().sub(1).cumsum(0)
+    size = int(offsets[-1])
+    place = torch.arange(600, dtype=torch.int32)
+    found = [torch.full((size,), -1, dtype=torch.int32) for _ in range(2)]
+    forward = torch.full((size,), -1, dtype=torch.int32)
+    arrays = [t.numpy() for t in (csr.rowptr, csr.col, kept, offsets)]
+    for row in reversed(range(40)):
+        bounds = np.array([row, row + 1])
+        cpu._fill_transpose.serial(bounds, *arrays, position.numpy(), place.numpy(), *(t.numpy() for t in found))
+        cpu._fill.serial(bounds, *arrays, forward.numpy(), place.clone().numpy())
+    stays = kept.bool()
+    assert torch.equal(found[0], csr.col[stays])
+    assert torch.equal(forward, csr.col[stays])
+    assert torch.equal(found[1], position[stays])
 
 
 @pytest.mark.gpu

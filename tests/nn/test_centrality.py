@@ -184,11 +184,21 @@ def test_probabilities_are_probabilities(pairs: list[tuple[int, int]], kind: Any
 
 @kinds
 def test_equal_centralities_give_the_uniform_rate(kind: Any) -> None:
-    """Rounding errors of the centralities must not be blown up to differences."""
     for size in (3, 7, 30):
         weight = gca_edge_weights(ring(size), size + 2, kind)  # two isolated nodes behind
         assert torch.equal(weight, torch.ones(2 * size, dtype=torch.float64))
         assert torch.equal(drop_probability(weight, 0.3), torch.full((2 * size,), 0.3, dtype=torch.float64))
+
+
+def test_rounding_is_not_blown_up_to_differences() -> None:
+    """Complete graphs of several sizes: PageRank is 1 everywhere, but sums of k times 1/k are not all exactly 1."""
+    parts, first = [], 0
+    for size in (4, 8, 11, 12, 50):
+        parts.append(undirected([(first + i, first + j) for i in range(size) for j in range(i)]))
+        first += size
+    edges = torch.cat(parts, 1)
+    assert node_centrality(edges, first, "pagerank").unique().numel() > 1
+    assert torch.equal(gca_edge_weights(edges, first, "pagerank"), torch.ones(edges.shape[1], dtype=torch.float64))
 
 
 @kinds
