@@ -23,6 +23,7 @@ from graphrep.kernels.segment import (
     segment_csr,
     segment_reduce,
 )
+from graphrep.kernels.sketch import random_projection
 from graphrep.kernels.spmm import spmm
 from graphrep.kernels.walks import random_walks
 
@@ -37,6 +38,7 @@ __all__ = [
     "gather_csr",
     "gcn_norm",
     "influence_matrix",
+    "random_projection",
     "random_walks",
     "release_memory",
     "sample_neighbors",

@@ -19,6 +19,8 @@ from graphrep.kernels.projection._words import hash_key, word
 
 __all__ = [
     "DOMAIN_SAMPLE",
+    "DOMAIN_SKETCH",
+    "DOMAIN_VIEW",
     "DOMAIN_WALK",
     "below",
     "check_seed",
@@ -33,9 +35,11 @@ __all__ = [
     "word",
 ]
 
-# Streams of walks and of samples never meet those of nodes and features.
+# Streams of walks, samples, views and sketches never meet one another or those of nodes and features.
 DOMAIN_WALK = np.uint64(0x77616C6B00000003)
 DOMAIN_SAMPLE = np.uint64(0x73616D7000000004)
+DOMAIN_VIEW = np.uint64(0x7669657700000005)
+DOMAIN_SKETCH = np.uint64(0x736B657400000006)
 UNIT: Final = 2.0**-53
 GOLDEN: Final = 0x9E3779B97F4A7C15
 _M1: Final = 0xBF58476D1CE4E5B9
@@ -96,9 +100,9 @@ def torch_start(seed: int, domain: Any, index: Tensor) -> Tensor:
     return _mix(torch_base(seed, domain, index) + _mix(index + signed(GOLDEN)))
 
 
-def torch_word(start: Tensor, t: int) -> Tensor:
-    """(n,) word `t` of each stream."""
-    return _mix(start + signed((t + 1) * GOLDEN))
+def torch_word(start: Tensor, t: int | Tensor) -> Tensor:
+    """(n,) word `t` of each stream; int64 tensors of `start` and `t` broadcast."""
+    return _mix(start + (signed((t + 1) * GOLDEN) if isinstance(t, int) else (t + 1) * signed(GOLDEN)))
 
 
 def torch_fraction(words: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.sampling import sample_neighbors
 from graphrep.kernels.sddmm import sddmm
 from graphrep.kernels.spmm import spmm
+from graphrep.kernels.views import keep_mask, view_of, view_plan
 from graphrep.kernels.walks import random_walks
 
 __all__ = ["warmup"]
@@ -22,7 +23,7 @@ __all__ = ["warmup"]
 
 def warmup(*, parallel: bool = True) -> None:
     """Runs sums, means, maxima, dot products, softmax, attention, pooling over common neighbours and the contrast over
-    all pairs forward and backward in float32, and draws walks and samples.
+    all pairs forward and backward in float32, and draws walks, samples and views.
 
     The compiled code is kept on disk beside the package or in numba's cache folder; with a filled cache this takes a
     few tenths of a second, without one about a minute.
@@ -59,3 +60,4 @@ def warmup(*, parallel: bool = True) -> None:
         random_walks(csr, starts, 2, seed=0)
         random_walks(csr, starts, 2, p=0.5, q=2.0, seed=0)
         sample_neighbors(csr, torch.arange(2), 2, seed=0)
+        view_of(view_plan(edges, num_nodes, loops=True), keep_mask(num_edges, 0.3, 0), dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Layers and samplers with PyG's signatures, on these kernels."""
+"""Layers and samplers with PyG's signatures, and random views of a graph, on these kernels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "EdgeDropper": "views",
     "GATConv": "gat_conv",
     "GCNConv": "gcn_conv",
     "GCNEncoder": "encoder",
@@ -16,6 +17,12 @@ _NAMES = {
     "Propagate": "propagate",
     "RGCNConv": "rgcn_conv",
     "SAGEConv": "gcn_conv",
+    "drop_edges": "views",
+    "drop_probability": "centrality",
+    "gca_edge_weights": "centrality",
+    "gca_feature_weights": "centrality",
+    "mask_features": "views",
+    "node_centrality": "centrality",
 }
 
 __all__ = sorted(_NAMES)

@@ -114,12 +114,16 @@ def gds_feature_signs(num_features: int, dim: int, *, seed: int = 0) -> Tensor:
 
 
 def random_gaussian(keys: Tensor, dim: int, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(N, dim) standard normal entries by Box-Muller from each node's own stream.
+    """(N, dim) standard normal entries by Box-Muller from each node's own stream, on the device of `keys`.
 
     Example:
         >>> random_gaussian(torch.tensor([5, 9]), 3, seed=1).shape
         torch.Size([2, 3])
     """
-    out = empty_output((keys.numel(), dim), torch.float64 if dtype == torch.float64 else torch.float32)
+    work = torch.float64 if dtype == torch.float64 else torch.float32
+    if keys.is_cuda:
+        out = torch.empty((keys.numel(), dim), dtype=work, device=keys.device)
+    else:
+        out = empty_output((keys.numel(), dim), work)
     implementation("random_gaussian", keys.device)(keys, seed & _MASK, out)
     return out.to(dtype)
