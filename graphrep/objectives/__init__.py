@@ -1,7 +1,7 @@
 """Training objectives: pure functions, each with a module of the same name; none builds an N x N or E x d array."""
 
 from graphrep.objectives.bootstrap import BootstrapLoss, bootstrap
-from graphrep.objectives.cca_ssg import CcaSsgLoss, cca_ssg
+from graphrep.objectives.cca_ssg import CCASSGLoss, cca_ssg
 from graphrep.objectives.compactness import (
     POTLoss,
     adjacency_bounds,
@@ -23,7 +23,7 @@ from graphrep.objectives.temperatures import IndividualTemperatures
 __all__ = [
     "BetaMixture",
     "BootstrapLoss",
-    "CcaSsgLoss",
+    "CCASSGLoss",
     "DecoupledContrastiveLoss",
     "InBatchInfoNCELoss",
     "IndividualTemperatures",

@@ -11,7 +11,7 @@ from graphrep.errors import GraphrepError
 from graphrep.kernels._check import check_device, check_floating
 from graphrep.objectives._common import Objective, check_pairs
 
-__all__ = ["CcaSsgLoss", "cca_ssg"]
+__all__ = ["CCASSGLoss", "cca_ssg"]
 
 
 def cca_ssg(u: Tensor, v: Tensor, *, lambd: float) -> Tensor:
@@ -70,12 +70,12 @@ def _check_lambd(lambd: float) -> None:
         raise GraphrepError(f"lambd must be finite and at least 0; got {lambd}.", hint="for example 0.001")
 
 
-class CcaSsgLoss(Objective):
+class CCASSGLoss(Objective):
     """:func:`cca_ssg` as a module.
 
     Example:
-        >>> CcaSsgLoss(lambd=0.001)
-        CcaSsgLoss(lambd=0.001)
+        >>> CCASSGLoss(lambd=0.001)
+        CCASSGLoss(lambd=0.001)
     """
 
     def __init__(self, *, lambd: float) -> None:
