@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -126,9 +125,7 @@ def _dense(inputs: CompactnessInputs) -> Callable[[], Result]:
     size = DENSE_ARRAYS * 4 * inputs.forms.num_nodes**2
     if size > DENSE_BYTES:
         raise Skip(f"its N x N arrays take {size / 1e9:.0f} GB (limit {DENSE_BYTES / 1e9:.0f} GB)")
-    return _timed(
-        inputs, lambda: _dense_scores(inputs, _dense_parts(inputs, inputs.x.dtype), inputs.x, inputs.weights)
-    )
+    return _timed(inputs, lambda: _dense_scores(inputs, _dense_parts(inputs, inputs.x.dtype), inputs.x, inputs.weights))
 
 
 def _check(inputs: CompactnessInputs, result: Result) -> float:

@@ -24,7 +24,8 @@ def gcn_layers(encoder: nn.Module, x: Tensor, edge_index: Tensor) -> tuple[Layer
     Args:
         encoder: a module called as ``encoder(x, edge_index)`` that holds two GCNConv (PyG's or graphrep's) and ReLU,
             LeakyReLU or PReLU with one slope; functional ReLU is fine, dropout is idle.
-        x: (N, F); edge_index: (2, E).
+        x: (N, F).
+        edge_index: (2, E).
 
     Raises:
         GraphrepError: a layer that cannot be bounded, by name, or an encoder that computes something else.
@@ -46,7 +47,9 @@ def gcn_layers(encoder: nn.Module, x: Tensor, edge_index: Tensor) -> tuple[Layer
             f"The activations have different slopes below 0: {slopes}; bounds need one.", hint="one shared PReLU"
         )
     slope = next(iter(slopes.values()), 0.0)
-    layers: Layers = [(_detached(conv.lin.weight).t(), _detached(conv.bias)) for conv in convs]
+    layers: Layers = [
+        (conv.lin.weight.detach().t(), None if conv.bias is None else conv.bias.detach()) for conv in convs
+    ]
     found = outputs(encoder, x, edge_index)
     _check_outputs(found, _plain(layers, slope, x, edge_index), type(encoder).__name__)
     return layers, slope, found
@@ -73,10 +76,6 @@ def _leaves(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
         return
     for key, child in children:
         yield from _leaves(child, f"{name}.{key}" if name else key)
-
-
-def _detached(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach()
 
 
 def _check_conv(name: str, conv: pyg.GCNConv) -> None:
@@ -133,6 +132,6 @@ def _check_outputs(found: Tensor, wanted: Tensor | None, name: str) -> None:
         error = 0.0
     if not error <= _CLOSE.get(found.dtype, 1e-2):
         raise GraphrepError(
-            f"{name} does not compute s(A s(A x W1 + b1) W2 + b2) from its two layers (relative difference {error:.2g}).",
-            hint="an activation also after the second layer; no skip connection, normalisation, edge weight or duplicate edge",
+            f"{name} does not compute s(A s(A x W1 + b1) W2 + b2) from two layers (relative difference {error:.2g}).",
+            hint="an activation after the second layer too; no skip connection, norm layer, edge weight, double edge",
         )

@@ -39,8 +39,8 @@ class CompactnessReport:
     """Per node: the value on the given graph, a lower bound over droppings, and the published score.
 
     Every node is one of three. *badly trained*: `clean` <= 0, it is no closer to its positive than to the others'
-    average even before an edge is dropped. *certified*: `clean` > 0 and `bound` > 0, no permitted dropping changes that.
-    *fragile*: `clean` > 0 and `bound` <= 0, nothing is proved; some permitted dropping may turn it.
+    average even before an edge is dropped. *certified*: `clean` > 0 and `bound` > 0, no permitted dropping changes
+    that. *fragile*: `clean` > 0 and `bound` <= 0, nothing is proved; some permitted dropping may turn it.
 
     Attributes:
         clean: (N,) ``<w_i, z_i>`` on the graph as it is.
@@ -89,7 +89,8 @@ class CompactnessReport:
         lowest = int(self.degree.min()) if self.degree.numel() else 0
         if not ends or ends != sorted(set(ends)) or ends[0] > lowest:
             raise ShapeError(
-                f"first is {ends}; it must ascend and start at or below the smallest degree, {lowest}.", hint="(0, 1, 2)"
+                f"first is {ends}; it must ascend and start at or below the smallest degree, {lowest}.",
+                hint="(0, 1, 2)",
             )
         place = torch.bucketize(self.degree, torch.tensor(ends, device=self.degree.device), right=True) - 1
         buckets = []
@@ -129,8 +130,8 @@ def compactness_report(
             PReLU slope after both, no projection head. It runs in eval mode and is left as it was.
         graph: anything :meth:`Graph.coerce` takes, with features; its edge weights must not be used by the encoder.
         z_other: (N, d) outputs for the other view; default the outputs on the graph itself.
-        drop_rate, edge_prob: which droppings are permitted, see
-            :func:`~graphrep.objectives.adjacency_bounds`.
+        drop_rate: p of the permitted droppings, see :func:`~graphrep.objectives.adjacency_bounds`.
+        edge_prob: (E,) instead, one probability per edge.
         tighten: the narrower bounds of :func:`~graphrep.objectives.node_compactness`.
 
     Raises:

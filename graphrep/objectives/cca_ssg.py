@@ -41,7 +41,7 @@ def cca_ssg(u: Tensor, v: Tensor, *, lambd: float) -> Tensor:
     Example:
         >>> u = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
         >>> cca_ssg(u, -u, lambd=0.001)
-        tensor(8.)
+        tensor(8.0000)
     """
     _check_lambd(lambd)
     check_pairs(u, v)

@@ -22,8 +22,8 @@ NARROWEST = 1e-12  # a component's variance in units of mean (1 - mean)
 class BetaMixture:
     """Two Beta densities on [0, 1], fitted by moments; component 0 starts near 0 and stands for true negatives.
 
-    Each of the `iters` rounds computes the probability of each component for each number, then sets, with these as
-    weights, mean m and variance s^2 of each component and ``a = m (m (1 - m) / s^2 - 1)``, ``b = a (1 - m) / m``. If b of
+    Each of the `iters` rounds computes the probability of each component for each number, then, with these as weights,
+    mean m and variance s^2 of each component, and sets ``a = m (m (1 - m) / s^2 - 1)``, ``b = a (1 - m) / m``. If b of
     component 1 falls below 1 it is set to 1.01, so that its density is finite at 1.
 
     Args:
@@ -42,7 +42,7 @@ class BetaMixture:
     Example:
         >>> mixture = BetaMixture(iters=5).fit(torch.tensor([0.1, 0.2, 0.15, 0.9, 0.8]))
         >>> mixture.weight
-        tensor([0.6007, 0.3993], dtype=torch.float64)
+        tensor([0.6932, 0.3068], dtype=torch.float64)
     """
 
     def __init__(self, *, iters: int = 10, init_weight: float = 0.05) -> None:
@@ -74,7 +74,7 @@ class BetaMixture:
         if x.numel() == 0:
             raise ShapeError("x is empty; the mixture is fitted to similarities of pairs.", hint="(n,)")
         low, high = (float(end) for end in torch.aminmax(x.detach()))
-        if not (-1e-6 <= low and high <= 1 + 1e-6):
+        if not (low >= -1e-6 and high <= 1 + 1e-6):
             raise GraphrepError(f"x runs from {low} to {high}; it must lie in [0, 1].", hint="(cosine + 1) / 2")
         if low == high:
             raise GraphrepError(f"All {x.numel()} numbers are {low}; a mixture of two needs variance.")
@@ -127,7 +127,9 @@ class BetaMixture:
         return offset, on_log_x, on_log_rest
 
     def __repr__(self) -> str:
-        parts = (f"{name}={[round(v, 4) for v in getattr(self, name).tolist()]}" for name in ("alpha", "beta", "weight"))
+        parts = (
+            f"{name}={[round(v, 4) for v in getattr(self, name).tolist()]}" for name in ("alpha", "beta", "weight")
+        )
         return f"BetaMixture(iters={self.iters}, init_weight={self.init_weight}, {', '.join(parts)})"
 
 

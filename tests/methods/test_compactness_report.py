@@ -141,7 +141,7 @@ def test_refuses_graphs_that_it_cannot_explain(graph: Graph) -> None:
     with pytest.raises(MissingFeaturesError):
         compactness_report(Encoder(), graph.edge_index, drop_rate=0.3)
     twice = graph.replace(edge_index=torch.cat([graph.edge_index, graph.edge_index[:, :4]], 1))
-    with pytest.raises(GraphrepError, match="duplicate"):
+    with pytest.raises(GraphrepError, match="double edge"):
         compactness_report(Encoder(), twice, drop_rate=0.3)
     with pytest.raises(GraphrepError, match="Exactly one"):
         compactness_report(Encoder(), graph)

@@ -1,6 +1,6 @@
 """Log-sum-exps whose pairs carry a weight that depends on how similar the pair is, without an N x N array.
 
-The weight of nodes i and j is ``B_ij = x / (1 + exp(-(c + a log x + b log(1 - x))))`` with ``x = (1 + <p_i, q_j>) / 2``:
+The weight of nodes i and j is ``B_ij = x / (1 + exp(-(c + a log x + b log(1 - x))))``, ``x = (1 + <p_i, q_j>) / 2``:
 x times the probability of one of two Beta densities. p and q are the two views themselves or rows kept from earlier, so
 a tile of weights costs one product, and the same tile serves both directions (B_ij for u_i, and for v_j as the anchor).
 Everything is done in logarithms: no sum overflows or vanishes at any temperature.
@@ -52,7 +52,8 @@ def mixture_contrast(
     """The weighted sums over all pairs.
 
     Args:
-        u, v: (N, d) unit rows of one dtype, float32 or float64.
+        u: (N, d) unit rows, float32 or float64.
+        v: (N, d) unit rows of the same dtype.
         odds: (c, a, b) above.
         scale: s, an inverse temperature.
         symmetric: whether rows of v are anchors too.
@@ -71,7 +72,8 @@ class _Tiles:
 
     def __init__(self, u: Tensor, v: Tensor, scale: float, odds: tuple[float, ...], step: int, kept: Any) -> None:
         self.u, self.v, self.scale, self.odds, self.step = u, v, scale, odds, step
-        self.p, self.q = (u, v) if kept[0] is None else kept
+        self.p: Tensor = u if kept[0] is None else kept[0]
+        self.q: Tensor = v if kept[1] is None else kept[1]
 
     def parts(self) -> list[slice]:
         count = self.u.shape[0]

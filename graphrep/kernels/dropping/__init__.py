@@ -72,4 +72,6 @@ def _refuse(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
 
 
 torch.library.register_autograd("graphrep::least_sums", _backward, setup_context=_save)
-torch.library.register_autograd("graphrep::least_sums_backward", _refuse, setup_context=lambda ctx, inputs, output: None)
+torch.library.register_autograd(
+    "graphrep::least_sums_backward", _refuse, setup_context=lambda ctx, inputs, output: None
+)

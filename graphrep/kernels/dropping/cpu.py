@@ -46,9 +46,7 @@ def _graph(rowptr: Tensor, col: Tensor, budget: Tensor) -> tuple[Any, ...]:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _choose(
-    rowptr: Any, col: Any, budget: Any, x: Any, i: int, parts: Any, ordered: Any
-) -> tuple[float, int, float]:
+def _choose(rowptr: Any, col: Any, budget: Any, x: Any, i: int, parts: Any, ordered: Any) -> tuple[float, int, float]:
     """The least sum of row i, how many entries that drops, and the smallest part dropped; fills `parts`."""
     start, count = rowptr[i], rowptr[i + 1] - rowptr[i]
     total = 0.0

@@ -11,7 +11,7 @@ from graphrep.kernels import CSR, sddmm, spmm
 from graphrep.kernels.dropping import least_coefficients
 from graphrep.kernels.segment.reduce import reduce_rows
 from graphrep.objectives.compactness._graph import Dropping, clean_scale, normalized_product, restricted
-from graphrep.objectives.compactness.bounds import Layers, Ranges, layer_ranges, leaky
+from graphrep.objectives.compactness.bounds import Ranges, Weights, layer_ranges, leaky
 
 __all__ = ["Encoder", "official_scores", "sound_scores"]
 
@@ -20,7 +20,7 @@ class Encoder(NamedTuple):
     """Two layers on a graph: `inside` = x W1, (W, b) of both, the slope below 0, and the droppings allowed."""
 
     inside: Tensor
-    layers: Layers
+    layers: Weights
     slope: float | Tensor
     dropping: Dropping
 
@@ -43,30 +43,32 @@ def official_scores(encoder: Encoder, contrast: Tensor, view: CSR, nodes: Tensor
     """
     inside, ((_, b1), (w2, b2)), slope, dropping = encoder
     csr, scale, least_own, _ = dropping
-    clean, sampled = clean_scale(csr, inside.dtype), clean_scale(view, inside.dtype)
-    first = normalized_product(csr, clean, inside)
-    second = leaky(first if b1 is None else first + b1, slope) @ w2
+    sampled = clean_scale(view, inside.dtype)
+    second = leaky(normalized_product(csr, clean_scale(csr, inside.dtype), inside) + b1, slope) @ w2
     if nodes is not None:
-        csr, view = restricted(csr, nodes), restricted(view, nodes)
-        inside, second, sampled = inside[nodes], second[nodes], sampled[nodes]
-        dropping = Dropping(csr, scale[nodes], least_own[nodes])
-    plain = (0.0 if bias is None else bias for bias in (b1, b2))
-    ranges = [(product, *dropping.interval(product, product), bias) for product, bias in zip((inside, second), plain)]
-    (inside, l1, u1, c1), (_, l2, u2, c2) = ranges
-    (line1, rise1), (line2, rise2) = (_relaxation(l + c, u + c, slope) for l, u, c in ((l1, u1, c1), (l2, u2, c2)))
+        view, inside, second, sampled = restricted(view, nodes), inside[nodes], second[nodes], sampled[nodes]
+        dropping = Dropping(restricted(csr, nodes), scale[nodes], least_own[nodes])
+    (line1, rise1), (line2, rise2) = (
+        _relaxation(*_shifted(dropping.interval(product, product), bias), slope)
+        for product, bias in ((inside, b1), (second, b2))
+    )
     pull = line2 * contrast
     back = pull @ w2.t()
-    added = torch.where(contrast < 0, contrast * rise2, 0).sum(1) + (pull * c2).sum(1)
+    added = torch.where(contrast < 0, contrast * rise2, 0).sum(1) + pull @ b2
     pull = line1 * back
-    hidden = torch.where(back < 0, back * rise1, 0).sum(1) + (pull * c1).sum(1)
+    hidden = torch.where(back < 0, back * rise1, 0).sum(1) + pull @ b1
     start = (inside * pull).sum(1, keepdim=True)
     turned = view.t()
     middle = normalized_product(turned, sampled, start) + hidden.unsqueeze(1)
     return normalized_product(turned, sampled, middle).squeeze(1) + added
 
 
+def _shifted(ends: tuple[Tensor, Tensor], bias: Tensor) -> tuple[Tensor, Tensor]:
+    return ends[0] + bias, ends[1] + bias
+
+
 def sound_scores(encoder: Encoder, contrast: Tensor, bound: str) -> Tensor:
-    """(N,) lower bounds of ``<contrast_i, z_i>`` over all permitted graphs: "ibp", "crown-ibp" or the larger ("best")."""
+    """(N,) lower bounds of ``<contrast_i, z_i>`` over all permitted graphs: "ibp", "crown-ibp", or the larger."""
     ranges = layer_ranges(encoder.inside, encoder.dropping, encoder.layers, encoder.slope)
     if bound == "crown-ibp":
         return _through_lines(encoder, ranges, contrast)
@@ -80,9 +82,7 @@ def _through_lines(encoder: Encoder, ranges: Ranges, contrast: Tensor) -> Tensor
     _, (_, (w2, b2)), slope, dropping = encoder
     line, rise = _relaxation(*ranges[1], slope)
     pull = line * contrast
-    constant = torch.where(contrast < 0, contrast * rise, 0).sum(1)
-    if b2 is not None:
-        constant = constant + (pull * b2).sum(1)
+    constant = torch.where(contrast < 0, contrast * rise, 0).sum(1) + pull @ b2
     back = pull @ w2.t()
     (low, high), up, down = (leaky(end, slope) for end in ranges[0]), back.relu(), (-back).relu()
     own = (up * low).sum(1) - (down * high).sum(1)

@@ -15,9 +15,10 @@ from graphrep.objectives.compactness._graph import Dropping, budgets, check_edge
 __all__ = [
     "AdjacencyBounds",
     "Layers",
+    "Weights",
     "adjacency_bounds",
-    "check_layers",
     "check_slope",
+    "checked_layers",
     "gcn_bounds",
     "layer_ranges",
     "leaky",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 Layers: TypeAlias = "Sequence[tuple[Tensor, Tensor | None]]"
+Weights: TypeAlias = "list[tuple[Tensor, Tensor]]"
 AdjacencyBounds: TypeAlias = "tuple[Tensor, Tensor, Tensor]"
 Ranges: TypeAlias = "list[tuple[Tensor, Tensor]]"
 
@@ -39,9 +41,9 @@ def adjacency_bounds(
 ) -> AdjacencyBounds:
     """Bounds on the entries of ``D^-1/2 (A + I) D^-1/2`` when node i loses at most q_i of its in-edges.
 
-    With d_i in-edges, ``q_i = min(max(d_i - 1, 0), round(p d_i))``, or the rounded sum of the probabilities of the edges
-    into i: one in-edge always stays. Then ``0 <= A_ij <= r_i r_j`` off the diagonal and ``1 / (d_i + 1) <= A_ii <= r_i^2``
-    with ``r_i = (d_i + 1 - q_i)^-1/2``.
+    With d_i in-edges, ``q_i = min(max(d_i - 1, 0), round(p d_i))``, or the rounded sum of the probabilities of the
+    edges into i: one in-edge always stays. Then ``0 <= A_ij <= r_i r_j`` off the diagonal and ``1 / (d_i + 1) <= A_ii
+    <= r_i^2`` with ``r_i = (d_i + 1 - q_i)^-1/2``.
 
     Random dropping with rate p often leaves this set, since a node loses more than the expected number of its in-edges
     in a good part of the draws. Whatever is certified holds for the set, not for every random draw.
@@ -75,7 +77,7 @@ def adjacency_bounds(
 
 
 def scaled_bounds(degree: Tensor, budget: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """r and the least diagonal entries, for in-degrees with the self-loop."""
+    """R and the least diagonal entries, for in-degrees with the self-loop."""
     return (degree - budget).double().rsqrt().to(dtype), degree.double().reciprocal().to(dtype)
 
 
@@ -120,7 +122,7 @@ def gcn_bounds(
         tensor([[0.5000, 0.0000],
                 [0.0000, 0.5000]])
     """
-    check_layers(x, layers)
+    weights = checked_layers(x, layers)
     check_slope(negative_slope)
     scale, least_own, budget = bounds
     if {tuple(t.shape) for t in bounds} != {(x.shape[0],)}:
@@ -130,10 +132,10 @@ def gcn_bounds(
         )
     csr, _ = pattern(edge_index, x.shape[0])
     dropping = Dropping(csr, scale, least_own, budget if tighten else None)
-    return layer_ranges(x @ layers[0][0], dropping, layers, negative_slope)
+    return layer_ranges(x @ weights[0][0], dropping, weights, negative_slope)
 
 
-def layer_ranges(inside: Tensor, dropping: Dropping, layers: Layers, slope: float | Tensor) -> Ranges:
+def layer_ranges(inside: Tensor, dropping: Dropping, layers: Weights, slope: float | Tensor) -> Ranges:
     """The intervals from the first layer's products `inside` = x W1 on."""
     low = high = inside
     ranges: Ranges = []
@@ -143,12 +145,12 @@ def layer_ranges(inside: Tensor, dropping: Dropping, layers: Layers, slope: floa
             centre, radius = (low + high) / 2 @ weight, (high - low) / 2 @ weight.abs()
             low, high = centre - radius, centre + radius
         lower, upper = dropping.interval(low, high)
-        ranges.append((lower, upper) if bias is None else (lower + bias, upper + bias))
+        ranges.append((lower + bias, upper + bias))
     return ranges
 
 
 def leaky(x: Tensor, slope: float | Tensor) -> Tensor:
-    """x above 0, `slope` x below; the slope may carry a gradient."""
+    """X above 0, `slope` x below; the slope may carry a gradient."""
     return x.relu() - slope * (-x).relu()
 
 
@@ -158,18 +160,23 @@ def check_slope(slope: float | Tensor) -> None:
         raise ShapeError(
             f"negative_slope has shape {tuple(slope.shape)}; bounds need one slope.", hint="PReLU(num_parameters=1)"
         )
-    if not 0 <= float(slope) <= 1:
+    number = float(slope.detach() if isinstance(slope, Tensor) else slope)
+    if not 0 <= number <= 1:
         raise GraphrepError(
-            f"negative_slope is {float(slope)}; the bounds hold for slopes in [0, 1].", hint="clamp it, or 0 for ReLU"
+            f"negative_slope is {number}; the bounds hold for slopes in [0, 1].", hint="clamp it, or 0 for ReLU"
         )
 
 
-def check_layers(x: Tensor, layers: Layers) -> None:
-    """Raises unless x and the layers fit together."""
+def checked_layers(x: Tensor, layers: Layers) -> Weights:
+    """The layers with zeros for a bias that is None.
+
+    Raises:
+        ShapeError, DTypeError, DeviceError: x and the layers do not fit together.
+    """
     check_floating(x, "x")
     if x.dim() != 2:
         raise ShapeError(f"x has shape {tuple(x.shape)}; rows are nodes.", hint="(N, F)")
-    width = x.shape[1]
+    width, weights = x.shape[1], []
     if not layers:
         raise ShapeError("layers is empty.", hint="[(W1, b1), (W2, b2)]")
     for place, (weight, bias) in enumerate(layers, 1):
@@ -183,3 +190,5 @@ def check_layers(x: Tensor, layers: Layers) -> None:
         width = weight.shape[1]
         if bias is not None and bias.shape != (width,):
             raise ShapeError(f"b{place} has shape {tuple(bias.shape)}; W{place} has {width} columns.")
+        weights.append((weight, weight.new_zeros(width) if bias is None else bias))
+    return weights

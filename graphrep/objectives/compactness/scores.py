@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, normalize
 
@@ -12,7 +11,7 @@ from graphrep.kernels._check import check_device, check_floating, check_index, c
 from graphrep.objectives._common import Objective, check_choice, reduced
 from graphrep.objectives.compactness._graph import Dropping, budgets, check_edge_prob, pattern
 from graphrep.objectives.compactness._relaxed import Encoder, official_scores, sound_scores
-from graphrep.objectives.compactness.bounds import Layers, check_layers, check_slope, scaled_bounds
+from graphrep.objectives.compactness.bounds import Layers, check_slope, checked_layers, scaled_bounds
 
 __all__ = ["BOUNDS", "POTLoss", "contrast_vectors", "node_compactness", "pot"]
 
@@ -31,6 +30,7 @@ def contrast_vectors(z: Tensor) -> Tensor:
     Source: Yu et al., "Provable Training for Graph Contrastive Learning", 2023 (the quantity bounded).
 
     Example:
+        >>> import torch
         >>> contrast_vectors(torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]))
         tensor([[ 1.0000, -1.0000],
                 [-0.5000,  0.5000],
@@ -72,7 +72,8 @@ def node_compactness(
         edge_index: (2, E), rows sources and destinations; duplicates count once, self-loops not.
         layers: [(W1, b1), (W2, b2)], used as ``x @ W + b``; b may be None.
         z_other: (N, d) encoder outputs of the other view; gradients flow to them.
-        drop_rate, edge_prob: as for :func:`adjacency_bounds`.
+        drop_rate: p, as for :func:`adjacency_bounds`.
+        edge_prob: (E,) instead, one probability per edge.
         negative_slope: a in [0, 1]; a tensor of one number (PReLU) gets its gradient.
         bound: ``"ibp"`` (intervals) and ``"crown-ibp"`` (intervals for the first layer, lines for the second) are lower
             bounds that hold; ``"best"`` is the larger of the two for each node. ``"official"`` is the score of the
@@ -80,8 +81,8 @@ def node_compactness(
             minimum.
         view: (2, E'), the sampled graph (official); default the graph itself.
         nodes: ids whose scores are returned; default all.
-        induced: (official) restrict the matrices and the contrast to `nodes` in the given order, as the authors' batches
-            do.
+        induced: (official) restrict the matrices and the contrast to `nodes` in the given order, as the authors'
+            batches do.
         tighten: use the budgets themselves instead of a range per entry, see :func:`gcn_bounds`; not for official.
 
     Returns:
@@ -95,21 +96,22 @@ def node_compactness(
     et al., "Towards Stable and Efficient Training of Verifiably Robust Neural Networks", 2020 (CROWN-IBP).
 
     Example:
+        >>> import torch
         >>> edges = torch.tensor([[0, 1, 1, 2, 2, 0], [1, 0, 2, 1, 0, 2]])
         >>> layers = [(torch.eye(3), torch.zeros(3)), (torch.eye(3), torch.zeros(3))]
         >>> node_compactness(torch.eye(3), edges, layers, torch.eye(3), drop_rate=0.5)
-        tensor([-0.6250, -0.6250, -0.6250])
+        tensor([-0.5833, -0.5833, -0.5833])
     """
     check_choice("bound", bound, BOUNDS)
-    check_layers(x, layers)
+    weights = checked_layers(x, layers)
     check_slope(negative_slope)
     check_edge_prob(edge_prob, edge_index)
     nodes = _check_rest(x, layers, z_other, bound, nodes, view=view, induced=induced, tighten=tighten)
     csr, prob = pattern(edge_index, x.shape[0], edge_prob)
     budget = budgets(csr, drop_rate, prob)
-    inside = x @ layers[0][0]
+    inside = x @ weights[0][0]
     bounds = scaled_bounds(csr.degree() + 1, budget, inside.dtype)
-    encoder = Encoder(inside, layers, negative_slope, Dropping(csr, *bounds, budget if tighten else None))
+    encoder = Encoder(inside, weights, negative_slope, Dropping(csr, *bounds, budget if tighten else None))
     if induced:
         assert nodes is not None
         return official_scores(encoder, contrast_vectors(z_other[nodes]), _sampled(view, csr), nodes)
@@ -151,7 +153,7 @@ def _check_rest(
     check_index(nodes, "nodes")
     check_range(nodes, x.shape[0], "nodes")
     nodes = nodes.long()
-    if induced and len(nodes.unique()) != len(nodes):
+    if induced and bool((nodes.bincount() > 1).any()):
         raise GraphrepError("nodes holds an id twice; an induced subgraph has each node once.", hint="nodes.unique()")
     return nodes
 
@@ -170,6 +172,7 @@ def pot(scores: Tensor, *, reduction: str = "mean") -> Tensor:
     each view, ``kappa / 2`` times this to ``1 - kappa`` times the contrastive loss.
 
     Example:
+        >>> import torch
         >>> pot(torch.tensor([0.0, 2.0]))
         tensor(0.4100)
     """
@@ -183,6 +186,7 @@ class POTLoss(Objective):
     """:func:`pot` as a module.
 
     Example:
+        >>> import torch
         >>> POTLoss()(torch.tensor([0.0, 2.0]))
         tensor(0.4100)
     """
