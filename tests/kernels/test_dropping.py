@@ -12,7 +12,7 @@ from torch import Tensor
 
 from graphrep.errors import GraphrepError
 from graphrep.kernels import CSR
-from graphrep.kernels.dropping import least_coefficients, least_sums
+from graphrep.kernels.dropping import cpu, least_coefficients, least_sums
 
 
 def random_case(count: int, edges: int, seed: int, width: int = 3) -> tuple[CSR, Tensor, Tensor]:
@@ -99,6 +99,15 @@ def test_ties_at_the_last_dropped_entry() -> None:
     torch.testing.assert_close(sums[0, 0], 2 / left.sqrt() + 1 / left)
     (grad,) = torch.autograd.grad(sums[0, 0], x)
     torch.testing.assert_close(grad[1:].sum(), 2 / left.sqrt())
+
+
+def test_long_rows_are_sorted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows above and below the length that is sorted by insertion."""
+    csr, x, budget = random_case(60, 3000, seed=6)
+    assert int(csr.degree().max()) > cpu.INSERTION
+    found = least_sums(csr, x, budget)
+    monkeypatch.setenv("GRAPHREP_BACKEND", "reference")
+    torch.testing.assert_close(found, least_sums(csr, x, budget), rtol=0, atol=1e-12)
 
 
 @pytest.mark.usefixtures("_backend")

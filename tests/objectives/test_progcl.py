@@ -163,7 +163,7 @@ def test_zero_rows_and_half_types() -> None:
 
 
 def test_memory_is_a_few_tiles() -> None:
-    """8,000 nodes: an N x N array of float32 would take 256 MB, and the plain form holds ten of them."""
+    """4,500 nodes: an N x N array of float32 would take 81 MB, and the plain form holds ten of them."""
     code = """
     import torch
     from pathlib import Path
@@ -179,24 +179,25 @@ def test_memory_is_a_few_tiles() -> None:
         progcl_contrast(u, v, temperature=0.5, mixture=mixture, frozen=(v, u)).backward()
         assert u.grad.isfinite().all()
 
+    torch.set_num_threads(1)
     step(1100)
     before = resident()
-    step(8000)
+    step(4500)
     print(resident() - before)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) * 1024 < 60e6
+    assert int(done.stdout) * 1024 < 40e6
 
 
 def test_mixture_recovers_two_betas() -> None:
     """Not the parameters themselves (moments of shares are biased), but who comes from where."""
     rng = np.random.default_rng(0)
-    near, far = rng.beta(2, 8, 8000), rng.beta(9, 3, 2000)
+    near, far = rng.beta(2, 8, 1600), rng.beta(9, 3, 400)
     mixture = BetaMixture(iters=200, init_weight=0.2).fit(torch.from_numpy(np.concatenate([near, far])))
-    assert mixture.weight[0].item() == pytest.approx(0.8, abs=0.01)
+    assert mixture.weight[0].item() == pytest.approx(0.8, abs=0.02)
     assert mixture.posterior(torch.tensor([0.1, 0.9])).tolist() == pytest.approx([1.0, 0.0], abs=0.02)
     x = torch.linspace(0.01, 0.99, 50, dtype=torch.float64)
     close(mixture.posterior(x, 0) + mixture.posterior(x, 1), torch.ones(50, dtype=torch.float64), 1e-14)

@@ -15,6 +15,8 @@ from graphrep.kernels._numba import twin
 
 __all__ = ["least", "least_backward"]
 
+INSERTION = 24  # entries up to which a row is sorted by insertion
+
 
 @register("least_sums", "cpu")
 def least(rowptr: Tensor, col: Tensor, x: Tensor, budget: Tensor) -> Tensor:
@@ -40,55 +42,76 @@ def _columns(x: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _graph(rowptr: Tensor, col: Tensor, budget: Tensor) -> tuple[Any, ...]:
-    degree = rowptr.long().diff()
-    longest = int(degree.max()) if degree.numel() else 0
-    return rowptr.numpy(), col.numpy(), budget.numpy(), longest
+    """Offsets, columns, budgets, and factors: each source's smallest and largest, and 1 / sqrt(k) by k."""
+    full = rowptr.long().diff() + 1
+    longest = int(full.max()) if full.numel() else 1
+    roots = torch.arange(longest + 1, dtype=torch.float64).clamp(min=1).rsqrt()
+    factors = (roots[full].numpy(), roots[full - budget].numpy(), roots.numpy())
+    return rowptr.numpy(), col.numpy(), budget.numpy(), factors
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _choose(rowptr: Any, col: Any, budget: Any, x: Any, i: int, parts: Any, ordered: Any) -> tuple[float, int, float]:
+def _sort(parts: Any, count: int) -> None:
+    """Ascending; most rows are short, where insertion is fastest."""
+    if count > INSERTION:
+        parts[:count].sort()
+        return
+    for e in range(1, count):
+        value, place = parts[e], e
+        while place > 0 and parts[place - 1] > value:
+            parts[place] = parts[place - 1]
+            place -= 1
+        parts[place] = value
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _choose(
+    rowptr: Any, col: Any, budget: Any, factors: Any, x: Any, i: int, parts: Any, ordered: Any
+) -> tuple[float, int, float]:
     """The least sum of row i, how many entries that drops, and the smallest part dropped; fills `parts`."""
+    fewest, most, roots = factors
     start, count = rowptr[i], rowptr[i + 1] - rowptr[i]
     total = 0.0
     for e in range(count):
         j = col[start + e]
-        full = rowptr[j + 1] - rowptr[j] + 1
         value = x[j]
-        parts[e] = value / np.sqrt(full - budget[j]) if value < 0 else value / np.sqrt(full)
+        parts[e] = value * (most[j] if value < 0 else fewest[j])
         total += parts[e]
-    least = total / np.sqrt(count + 1) + x[i] / (count + 1)
+    own, root = x[i], roots[count + 1]
+    least = root * (total + root * own)
     dropped, edge = 0, np.inf
     if budget[i] > 0:
         for e in range(count):
             ordered[e] = parts[e]
-        ordered[:count].sort()
+        _sort(ordered, count)
         for k in range(1, budget[i] + 1):
             total -= ordered[count - k]
-            left = count + 1 - k
-            sums = total / np.sqrt(left) + x[i] / left
+            root = roots[count + 1 - k]
+            sums = root * (total + root * own)
             if sums < least:
                 least, dropped, edge = sums, k, ordered[count - k]
     return least, dropped, edge
 
 
 @twin()
-def _least(rowptr: Any, col: Any, budget: Any, longest: int, x: Any, out: Any) -> None:
+def _least(rowptr: Any, col: Any, budget: Any, factors: Any, x: Any, out: Any) -> None:
     for k in prange(x.shape[0]):
-        parts, ordered = np.empty(longest), np.empty(longest)
+        parts, ordered = np.empty(factors[2].size), np.empty(factors[2].size)
         for i in range(x.shape[1]):
-            out[k, i] = _choose(rowptr, col, budget, x[k], i, parts, ordered)[0]
+            out[k, i] = _choose(rowptr, col, budget, factors, x[k], i, parts, ordered)[0]
 
 
 @twin()
-def _least_backward(rowptr: Any, col: Any, budget: Any, longest: int, x: Any, grad: Any, out: Any) -> None:
+def _least_backward(rowptr: Any, col: Any, budget: Any, factors: Any, x: Any, grad: Any, out: Any) -> None:
     for k in prange(x.shape[0]):
-        parts, ordered = np.empty(longest), np.empty(longest)
+        parts, ordered = np.empty(factors[2].size), np.empty(factors[2].size)
+        fewest, most, roots = factors
         for i in range(x.shape[1]):
-            _, dropped, edge = _choose(rowptr, col, budget, x[k], i, parts, ordered)
+            _, dropped, edge = _choose(rowptr, col, budget, factors, x[k], i, parts, ordered)
             start, count = rowptr[i], rowptr[i + 1] - rowptr[i]
-            left = count + 1 - dropped
-            out[k, i] += grad[k, i] / left
-            ties = dropped
+            root = roots[count + 1 - dropped]
+            out[k, i] += grad[k, i] * root * root
+            ties = dropped  # entries equal to the last one dropped that are dropped too
             for e in range(count):
                 ties -= parts[e] > edge
             for e in range(count):
@@ -98,6 +121,4 @@ def _least_backward(rowptr: Any, col: Any, budget: Any, longest: int, x: Any, gr
                     ties -= 1
                     continue
                 j = col[start + e]
-                full = rowptr[j + 1] - rowptr[j] + 1
-                root = np.sqrt(full - budget[j]) if x[k, j] < 0 else np.sqrt(full)
-                out[k, j] += grad[k, i] / (root * np.sqrt(left))
+                out[k, j] += grad[k, i] * root * (most[j] if x[k, j] < 0 else fewest[j])
