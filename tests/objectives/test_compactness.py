@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from graphrep.errors import GraphrepError, IndexRangeError, ShapeError, UnknownNameError
+from graphrep.errors import DTypeError, GraphrepError, IndexRangeError, ShapeError, UnknownNameError
 from graphrep.kernels import gcn_norm, spmm
 from graphrep.objectives import (
     POTLoss,
@@ -268,6 +268,18 @@ def test_some_nodes() -> None:
     assert bool(one.isfinite())
 
 
+def test_no_nodes_and_half_types() -> None:
+    p = problem()
+    nothing = (p.x[:0], torch.empty(2, 0, dtype=torch.int64), p.layers, p.z_other[:0])
+    for bound, tighten in FORMS:
+        assert node_compactness(*nothing, drop_rate=0.3, bound=bound, tighten=tighten).shape == (0,)
+        if not tighten:
+            half = score(p.to(torch.bfloat16), bound)
+            assert half.dtype == torch.bfloat16
+            close(half, score(p, bound), 0.05)  # every intermediate is rounded to 8 bits
+    close(node_compactness(p.x, p.edges, p.layers, p.z_other.float(), **p.options), score(p, "best"), 1e-6)
+
+
 def test_loss() -> None:
     scores = torch.tensor([-800.0, -1.0, 0.0, 30.0], dtype=torch.float64)
     wanted = torch.tensor([800.0, 1.3132616875182228, 0.6931471805599453, 9.357622968839299e-14], dtype=torch.float64)
@@ -304,6 +316,10 @@ def test_refuses_what_does_not_fit() -> None:
         node_compactness(p.x, p.edges, p.layers[:1], p.z_other, drop_rate=0.1)
     with pytest.raises(ShapeError, match="W1"):
         node_compactness(p.x[:, :2], p.edges, p.layers, p.z_other, drop_rate=0.1)
+    with pytest.raises(DTypeError, match=r"W1 is torch\.float64"):
+        node_compactness(p.x.float(), p.edges, p.layers, p.z_other, drop_rate=0.1)
+    with pytest.raises(DTypeError, match="smallest sums"):
+        node_compactness(*p.to(torch.bfloat16).arguments, drop_rate=0.1, tighten=True)
     with pytest.raises(ShapeError, match="z_other"):
         node_compactness(p.x, p.edges, p.layers, p.z_other[1:], drop_rate=0.1)
     with pytest.raises(GraphrepError, match="lie in"):

@@ -163,7 +163,7 @@ def test_zero_rows_and_half_types() -> None:
 
 
 def test_memory_is_a_few_tiles() -> None:
-    """4,500 nodes: an N x N array of float32 would take 81 MB, and the plain form holds ten of them."""
+    """6,000 nodes: an N x N array of float32 would take 144 MB, and the plain form holds ten of them."""
     code = """
     import torch
     from pathlib import Path
@@ -180,16 +180,16 @@ def test_memory_is_a_few_tiles() -> None:
         assert u.grad.isfinite().all()
 
     torch.set_num_threads(1)
-    step(1100)
+    step(2100)
     before = resident()
-    step(4500)
+    step(6000)
     print(resident() - before)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) * 1024 < 40e6
+    assert int(done.stdout) * 1024 < 60e6
 
 
 def test_mixture_recovers_two_betas() -> None:

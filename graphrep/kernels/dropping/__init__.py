@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphrep.errors import GraphrepError
+from graphrep.errors import DTypeError, GraphrepError
 from graphrep.kernels._library import define
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.dropping import cpu, reference  # noqa: F401  (they register themselves)
@@ -37,12 +37,17 @@ def least_sums(csr: CSR, x: Tensor, budget: Tensor) -> Tensor:
     Returns:
         (N, D). Differentiable once in `x`. O(E D log degree) time, O(N D) memory.
 
+    Raises:
+        DTypeError: `x` has another dtype.
+
     Example:
         >>> edges = torch.tensor([[1, 2], [0, 0]])
         >>> x, budget = torch.tensor([[0.0], [3.0], [1.0]]), torch.tensor([1, 0, 0])
         >>> least_sums(CSR.from_edge_index(edges, size=(3, 3)), x, budget).squeeze(1)
         tensor([0.7071, 3.0000, 1.0000])
     """
+    if x.dtype not in (torch.float32, torch.float64):
+        raise DTypeError(f"x is {x.dtype}; smallest sums are found in float32 or float64.", hint="x.float()")
     out: Tensor = _least(csr.rowptr, csr.col, x.contiguous(), budget.long())
     return out
 

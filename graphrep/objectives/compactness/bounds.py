@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from graphrep.errors import GraphrepError, ShapeError
+from graphrep.errors import DTypeError, GraphrepError, ShapeError
 from graphrep.kernels._check import check_device, check_floating
 from graphrep.objectives.compactness._graph import Dropping, budgets, check_edge_prob, pattern
 
@@ -181,6 +181,9 @@ def checked_layers(x: Tensor, layers: Layers) -> Weights:
         raise ShapeError("layers is empty.", hint="[(W1, b1), (W2, b2)]")
     for place, (weight, bias) in enumerate(layers, 1):
         check_floating(weight, f"W{place}")
+        for name, part in ((f"W{place}", weight), (f"b{place}", bias)):
+            if part is not None and part.dtype != x.dtype:
+                raise DTypeError(f"{name} is {part.dtype} and x {x.dtype}.", hint=f"x.to({part.dtype})")
         check_device(x.device, **{f"W{place}": weight, f"b{place}": bias})
         if weight.dim() != 2 or weight.shape[0] != width:
             raise ShapeError(

@@ -109,7 +109,7 @@ def node_compactness(
     nodes = _check_rest(x, layers, z_other, bound, nodes, view=view, induced=induced, tighten=tighten)
     csr, prob = pattern(edge_index, x.shape[0], edge_prob)
     budget = budgets(csr, drop_rate, prob)
-    inside = x @ weights[0][0]
+    inside, z_other = x @ weights[0][0], z_other.to(x.dtype)
     bounds = scaled_bounds(csr.degree() + 1, budget, inside.dtype)
     encoder = Encoder(inside, weights, negative_slope, Dropping(csr, *bounds, budget if tighten else None))
     if induced:
