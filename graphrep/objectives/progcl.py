@@ -165,7 +165,7 @@ def progcl_contrast(
     Returns:
         A scalar, or (N,); float32 for half types; 0 where N = 1. Differentiable once.
 
-    Cost: 12 N^2 d multiply-adds forward and backward with both directions (and 2 N^2 e for frozen views), O(N d)
+    Cost: 12 N^2 d + 2 N^2 e multiply-adds forward and backward with both directions (e = d without frozen views), O(N d)
     memory; weights exist for one tile of pairs at a time.
 
     Raises:

@@ -60,7 +60,8 @@ def mixture_contrast(
         frozen: (N, e) unit rows p and q that the weights come from; default u and v. Weights carry no gradient.
         block_size: side of a tile.
 
-    Cost in multiply-adds per pair: 2 d + e forward with one direction, 3 d + e with both; 3 times that backward.
+    Cost in multiply-adds per pair: 2 d + e forward and 6 d + e backward with one direction, 3 d + e and 9 d + e with
+    both; e = d without frozen rows.
     """
     kept = (None, None) if frozen is None else tuple(x.detach().to(u.dtype).contiguous() for x in frozen)
     sums = _mixture(u.contiguous(), v.contiguous(), scale, symmetric, *odds, block_size or TILE, *kept)
