@@ -165,8 +165,8 @@ def progcl_contrast(
     Returns:
         A scalar, or (N,); float32 for half types; 0 where N = 1. Differentiable once.
 
-    Cost: 12 N^2 d + 2 N^2 e multiply-adds forward and backward with both directions (e = d without frozen views), O(N d)
-    memory; weights exist for one tile of pairs at a time.
+    Cost: 12 N^2 d + 2 N^2 e multiply-adds forward and backward with both directions (without frozen views e = d),
+    O(N d) memory; weights exist for one tile of pairs at a time.
 
     Raises:
         ShapeError, DeviceError, UnknownNameError, GraphrepError: the arguments do not fit.
