@@ -208,6 +208,10 @@ def _public(relative: str, name: str) -> BenchGraph | None:
     return BenchGraph(name, rowptr, edge_index[1][order].astype(np.int32))
 
 
+def _cora() -> BenchGraph:
+    return _public("planetoid/cora", "cora") or powerlaw(2_708, 5_278, exponent=2.9, name="generated-cora-size")
+
+
 def _pubmed() -> BenchGraph:
     real = _public("planetoid/pubmed_partial", "pubmed")
     return real or powerlaw(19_717, 44_324, exponent=2.9, name="generated-pubmed-size")
@@ -220,6 +224,7 @@ def _blogcatalog() -> BenchGraph:
 
 GRAPHS: dict[str, Callable[[], BenchGraph]] = {
     "tiny": lambda: rmat(500, 4_000, name="rmat-500"),
+    "cora": _cora,
     "pubmed": _pubmed,
     "rmat-200k": lambda: rmat(200_000, 5_000_000, name="rmat-200k"),
     "rmat-1m": lambda: rmat(1_000_000, 10_000_000, name="rmat-1m"),
@@ -241,7 +246,7 @@ def cache_dir() -> Path:
 
 def load_graph(key: str) -> BenchGraph:
     """The graph of that key in :data:`GRAPHS`, from the cache if it was generated before."""
-    if key in ("pubmed", "blogcatalog"):
+    if key in ("cora", "pubmed", "blogcatalog"):
         return GRAPHS[key]()
     path = cache_dir() / f"{key}-v1.npz"
     if path.is_file():

@@ -6,11 +6,13 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "CompactnessReport": "compactness",
     "EdgeDelta": "fastrp",
     "FastRP": "fastrp",
     "FastRPModule": "fastrp_module",
     "FastRPTransform": "fastrp_transform",
     "RandomizedSpectral": "spectral",
+    "compactness_report": "compactness",
 }
 
 __all__ = sorted(_NAMES)

@@ -1,5 +1,15 @@
 """Training objectives: pure functions, each with a module of the same name; none builds an N x N or E x d array."""
 
+from graphrep.objectives.bootstrap import BootstrapLoss, bootstrap
+from graphrep.objectives.cca_ssg import CCASSGLoss, cca_ssg
+from graphrep.objectives.compactness import (
+    POTLoss,
+    adjacency_bounds,
+    contrast_vectors,
+    gcn_bounds,
+    node_compactness,
+    pot,
+)
 from graphrep.objectives.decoupled import DecoupledContrastiveLoss, decoupled_contrastive
 from graphrep.objectives.guided import guided_negatives
 from graphrep.objectives.in_batch import InBatchInfoNCELoss, in_batch_info_nce
@@ -7,9 +17,13 @@ from graphrep.objectives.infonce import InfoNCELoss, info_nce
 from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
 from graphrep.objectives.matryoshka import matryoshka
 from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
+from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
 from graphrep.objectives.temperatures import IndividualTemperatures
 
 __all__ = [
+    "BetaMixture",
+    "BootstrapLoss",
+    "CCASSGLoss",
     "DecoupledContrastiveLoss",
     "InBatchInfoNCELoss",
     "IndividualTemperatures",
@@ -17,7 +31,14 @@ __all__ = [
     "MVDHELLoss",
     "MVInfoNCELoss",
     "MannWhitneyLoss",
+    "POTLoss",
+    "ProGCLContrastLoss",
+    "adjacency_bounds",
+    "bootstrap",
+    "cca_ssg",
+    "contrast_vectors",
     "decoupled_contrastive",
+    "gcn_bounds",
     "guided_negatives",
     "in_batch_info_nce",
     "info_nce",
@@ -25,4 +46,7 @@ __all__ = [
     "matryoshka",
     "mv_dhel",
     "mv_info_nce",
+    "node_compactness",
+    "pot",
+    "progcl_contrast",
 ]

@@ -74,6 +74,16 @@ def test_smaller_families(tmp_path: Path, family: str, rival: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_pot(tmp_path: Path) -> None:
+    cases = run(tmp_path, "pot")
+    assert len(cases) == 5
+    for case in cases.values():
+        found = statuses(case)
+        assert found[OURS] == "ok", case
+        assert found["dense"] == ("ok" if case["params"]["op"] in ("official", "ibp") else "skipped"), case
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["walks", "sampling"])
 def test_random_families(tmp_path: Path, family: str) -> None:
     """Not every rival can do every kind of walk or sample; those that ran agree with ours."""
