@@ -12,6 +12,11 @@ __version__ = "0.1.0"
 
 _MODULES = ("data", "errors", "eval", "interop", "kernels", "methods", "nn", "objectives", "registry", "typing")
 _NAMES = {
+    "ProGCL": "graphrep.methods.progcl",
+    "GRACE": "graphrep.methods.grace",
+    "GCA": "graphrep.methods.gca",
+    "COSTA": "graphrep.methods.costa",
+    "CCASSG": "graphrep.methods.ccassg",
     "FastRP": "graphrep.methods.fastrp",
     "Graph": "graphrep.data.graph",
     "GraphrepError": "graphrep.errors",

@@ -99,4 +99,75 @@ METHODS: dict[str, Entry] = {
   year      = {2013}
 }""",
     ),
+    "grace": Entry(
+        target="graphrep.methods.grace:GRACE",
+        task="embed",
+        summary="two randomly thinned views, exact InfoNCE between all nodes; pot=true for provable training",
+        needs=("features",),
+        bibtex="""@misc{zhu2020deep,
+  title         = {Deep Graph Contrastive Representation Learning},
+  author        = {Zhu, Yanqiao and Xu, Yichen and Yu, Feng and Liu, Qiang and Wu, Shu and Wang, Liang},
+  year          = {2020},
+  eprint        = {2006.04131},
+  archiveprefix = {arXiv}
+}
+
+@inproceedings{yu2023provable,
+  title     = {Provable Training for Graph Contrastive Learning},
+  author    = {Yu, Yue and Wang, Xiao and Zhang, Mengmei and Liu, Nian and Shi, Chuan},
+  booktitle = {Advances in Neural Information Processing Systems 36},
+  year      = {2023}
+}""",
+    ),
+    "gca": Entry(
+        target="graphrep.methods.gca:GCA",
+        task="embed",
+        summary="grace with views that keep central edges and features more often",
+        needs=("features",),
+        bibtex="""@inproceedings{zhu2021graph,
+  title     = {Graph Contrastive Learning with Adaptive Augmentation},
+  author    = {Zhu, Yanqiao and Xu, Yichen and Yu, Feng and Liu, Qiang and Wu, Shu and Wang, Liang},
+  booktitle = {Proceedings of the Web Conference 2021},
+  pages     = {2069--2080},
+  year      = {2021},
+  doi       = {10.1145/3442381.3449802}
+}""",
+    ),
+    "progcl": Entry(
+        target="graphrep.methods.progcl:ProGCL",
+        task="embed",
+        summary="gca with negatives weighted by how likely they are true ones",
+        needs=("features",),
+        bibtex="""@inproceedings{xia2022progcl,
+  title     = {{ProGCL}: Rethinking Hard Negative Mining in Graph Contrastive Learning},
+  author    = {Xia, Jun and Wu, Lirong and Wang, Ge and Chen, Jintao and Li, Stan Z.},
+  booktitle = {Proceedings of the 39th International Conference on Machine Learning},
+  year      = {2022}
+}""",
+    ),
+    "costa": Entry(
+        target="graphrep.methods.costa:COSTA",
+        task="embed",
+        summary="augmentation by a random projection over the nodes, in the space of embeddings",
+        needs=("features",),
+        bibtex="""@inproceedings{zhang2022costa,
+  title     = {{COSTA}: Covariance-Preserving Feature Augmentation for Graph Contrastive Learning},
+  author    = {Zhang, Yifei and Zhu, Hao and Song, Zixing and Koniusz, Piotr and King, Irwin},
+  booktitle = {Proceedings of the 28th ACM SIGKDD Conference on Knowledge Discovery and Data Mining},
+  year      = {2022},
+  doi       = {10.1145/3534678.3539425}
+}""",
+    ),
+    "ccassg": Entry(
+        target="graphrep.methods.ccassg:CCASSG",
+        task="embed",
+        summary="two views made equal while columns stay uncorrelated; no negatives, fast on large graphs",
+        needs=("features",),
+        bibtex="""@inproceedings{zhang2021canonical,
+  title     = {From Canonical Correlation Analysis to Self-supervised Graph Neural Networks},
+  author    = {Zhang, Hengrui and Wu, Qitian and Yan, Junchi and Wipf, David and Yu, Philip S.},
+  booktitle = {Advances in Neural Information Processing Systems 34},
+  year      = {2021}
+}""",
+    ),
 }

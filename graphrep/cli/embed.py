@@ -16,6 +16,7 @@ from graphrep.cli.options import (
     Device,
     Directed,
     DryRun,
+    Features,
     Format,
     GraphArgument,
     Json,
@@ -51,6 +52,7 @@ def embed(
     config: ConfigFile = None,
     sets: Sets = None,
     save_config: SaveConfig = None,
+    features: Features = None,
     columns: Columns = None,
     no_weight: NoWeight = False,
     directed: Directed = False,
@@ -109,6 +111,7 @@ def embed(
             "threads": threads,
             "deterministic": deterministic or None,
             "data_dir": str(data_dir) if data_dir else None,
+            "features": features,
         },
         "read": {
             **parse_columns(columns),

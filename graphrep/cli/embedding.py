@@ -13,11 +13,13 @@ import graphrep
 from graphrep.cli.console import Console
 from graphrep.cli.graphs import announce, find_graph
 from graphrep.cli.plan import Plan, announce_needs, build, check_memory, gather
-from graphrep.cli.progress import PowerProgress, Stopped, stop_after_power
+from graphrep.cli.progress import PowerProgress, Stopped, stop_after
 from graphrep.cli.runs import RunFolder, command_line, write_text
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import describe, peak_memory, resolve_device, use_threads, versions
+from graphrep.cli.training import fit_trained
 from graphrep.errors import DeviceError
+from graphrep.recipes import parameters
 
 if TYPE_CHECKING:
     from graphrep.data import Graph
@@ -69,7 +71,7 @@ def embed_run(
     settings = gather(layers, recipe_name, config)
     run = settings["run"]
     threads = use_threads(run.get("threads"))
-    device = _device(run)
+    device = _device(settings)
     if run.get("deterministic"):
         _only_deterministic()
     model = build(settings)
@@ -77,6 +79,10 @@ def embed_run(
         return
     started = time.perf_counter()
     graph = find_graph(str(run["graph"]), data_dir=run.get("data_dir"), read=settings["read"])
+    if run.get("features"):
+        from graphrep.cli.features import with_features
+
+        graph = with_features(graph, str(run["features"]), seed=int(settings["params"].get("seed", 0)))
     seconds = {"read": time.perf_counter() - started}
     plan = Plan.make(settings, graph, model, outputs.run_dir or resume)
     for line in announce(graph, str(run["graph"])):
@@ -97,13 +103,17 @@ def embed_run(
         folder.close()
 
 
-def _device(run: dict[str, Any]) -> str:
-    """The device of the run.
+def _device(settings: Settings) -> str:
+    """The device of the run; a method that takes one is given it.
 
     Raises:
-        DeviceError: no such device, or one that no embedding method of this version computes on.
+        DeviceError: no such device, or one that the method does not compute on.
     """
+    run, params = settings["run"], settings["params"]
     wanted = run.get("device") or "auto"
+    if "device" in parameters(str(run["method"])):
+        params["device"] = resolve_device(wanted) if run.get("device") else params.get("device", resolve_device("auto"))
+        return str(params["device"])
     if wanted == "auto":
         return "cpu"
     device = resolve_device(wanted)
@@ -135,11 +145,16 @@ def _compute(console: Console, job: Run, checkpoint_every: float) -> Any:
         KeyboardInterrupt: Ctrl-C; the state is saved, and a line says how to go on.
     """
     params = job.settings["params"]
+    trains = "callbacks" in inspect.signature(job.model.fit).parameters
     began = time.perf_counter()
-    warm_up(job.model, job.graph)
+    if not trains:
+        warm_up(job.model, job.graph)
     job.seconds["compile"] = time.perf_counter() - began
     started = time.perf_counter()
-    z = _fit(console, job, checkpoint_every)
+    if trains:
+        z = fit_trained(console, job.model, job.graph, job.folder, checkpoint_every=checkpoint_every)
+    else:
+        z = _fit(console, job, checkpoint_every)
     job.seconds["compute"] = time.perf_counter() - started
     if job.seconds["compile"] > 1:
         console.say(f"  compiled its loops in {job.seconds['compile']:.1f} s (kept for the next run)")
@@ -182,7 +197,7 @@ def _fit(console: Console, job: Run, checkpoint_every: float) -> Any:
         if longer or state.exists():
             options = {"checkpoint": state, "resume": state.exists()}
     with (
-        stop_after_power(console, saves=bool(options)) as stop,
+        stop_after(console, "power", saves=bool(options)) as stop,
         PowerProgress(powers, job.folder, stop, show=not console.quiet) as progress,
     ):
         if "progress" in takes:
@@ -234,13 +249,20 @@ def _finish(console: Console, job: Run, z: Any, outputs: Outputs) -> None:
         "versions": versions(),
         **describe(job.device, job.threads),
     }
+    if hasattr(job.model, "history_"):
+        job.model.save(plan.run_dir)
+        history = job.model.history_
+        result["training"] = {**history.to_dict(), "epochs": len(history.epochs)}
+        if history.epochs:
+            result["training"]["loss"] = history.epochs[-1].loss
     _draw(job, z, outputs, result)
     job.folder.result(result)
     job.folder.drop_checkpoint()
     holds = "ids, vectors float32, settings" if plan.format in ("npz", "parquet") else "ids, vectors float32"
     others = "|".join(name for name in ("parquet", "csv", "w2v", "npy", "npz") if name != plan.format)
     console.say(f"Wrote {plan.out} ({holds})      --format {others} for others")
-    for path in (job.folder.path / "report.html" if outputs.report else None, outputs.picture):
+    model = plan.run_dir / "model.safetensors" if "training" in result else None
+    for path in (model, job.folder.path / "report.html" if outputs.report else None, outputs.picture):
         if path:
             console.say(f"Wrote {path}")
     for line in console.lines:
@@ -269,7 +291,7 @@ def _draw(job: Run, z: Any, outputs: Outputs, result: dict[str, Any]) -> None:
         subtitle=f"graphrep {graphrep.__version__}, {type(job.model).__name__}. Vectors: {job.plan.out}",
         facts={"Seconds": facts},
         settings={"method": job.settings["run"]["method"], **job.settings["params"]},
-        command=f"graphrep embed --config {job.folder.path / 'config.toml'}",
+        command=f"graphrep {job.settings['run'].get('command', 'embed')} --config {job.folder.path / 'config.toml'}",
         report=job.folder.path / "report.html" if outputs.report else None,
         picture=outputs.picture,
     )

@@ -30,6 +30,7 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
         "neighbors": CommandEntry("graphrep.cli.neighbors:neighbors", "nearest nodes to a node, from saved embeddings"),
     },
     "Train and judge": {
+        "train": CommandEntry("graphrep.cli.train:train", "any method on any dataset, from a recipe or options"),
         "eval": CommandEntry("graphrep.cli.evaluate:evaluate", "judge saved embeddings by a named protocol"),
     },
     "Look around": {

@@ -15,6 +15,7 @@ __all__ = [
     "Device",
     "Directed",
     "DryRun",
+    "Features",
     "Format",
     "GraphArgument",
     "Json",
@@ -40,6 +41,10 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="w
 Format = Annotated[
     str | None,
     typer.Option("--format", metavar="NAME", help="npz | npy | csv | parquet | w2v  [by the ending of --out]"),
+]
+Features = Annotated[
+    str | None,
+    typer.Option("--features", metavar="FILE|NAME", help="node features: npy, npz, csv; or degree | onehot | fastrp"),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto | cpu | cuda | cuda:1  [auto]")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="of all random numbers  [0]")]

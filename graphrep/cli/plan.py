@@ -13,7 +13,7 @@ from graphrep.cli.settings import Settings, collect, read_config
 from graphrep.cli.system import free_memory
 from graphrep.data.check import grouped
 from graphrep.errors import DTypeError, GraphrepError, OutOfMemoryError, UnknownNameError
-from graphrep.recipes import check_params, recipe
+from graphrep.recipes import check_params, parameters, recipe
 from graphrep.registry import METHODS, lookup, suggest
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def build(settings: Settings) -> Any:
         DTypeError: an unknown precision.
     """
     method = str(settings["run"]["method"])
+    known = parameters(method)
+    if "dtype" in settings["params"] and "dtype" not in known and "precision" in known:  # --precision of embed
+        settings["params"]["precision"] = settings["params"].pop("dtype")
     check_params(method, settings["params"])
     params = {name: _to_dtype(name, value) for name, value in settings["params"].items()}
     model = METHODS[method].load()(**params)
@@ -122,16 +125,20 @@ class Plan:
         kind = run.get("format")
         if kind is not None and kind not in FORMATS:
             raise UnknownNameError(f'Unknown format "{kind}".{suggest(kind, FORMATS)}', hint="|".join(FORMATS))
-        out = Path(run.get("out") or f"{name}.embeddings{FORMATS[kind or 'npz']}")
+        trains = run.get("command") == "train"
+        if run_dir is None:
+            run_dir = Path("runs") / (f"train-{run['method']}-{name}" if trains else f"embed-{name}")
+        ending = FORMATS[kind or "npz"]
+        out = Path(run.get("out") or (run_dir / f"embeddings{ending}" if trains else f"{name}.embeddings{ending}"))
         kind = embedding_format(out, kind)
-        if not out.absolute().parent.is_dir():
+        if not out.absolute().parent.is_dir() and out.parent != run_dir:
             raise GraphrepError(f"There is no folder {out.parent} to write into.", hint=f"mkdir -p {out.parent}")
         if Path(str(run["graph"])).is_file() and out.exists() and out.samefile(str(run["graph"])):
             raise GraphrepError(f"{out} is the graph itself; it would be overwritten.", hint="another name with --out")
         run |= {"out": str(out), "format": kind}
         needs = estimate(model, graph)
         memory = needs.get("memory_bytes")
-        return cls(name, out, kind, run_dir or Path("runs") / f"embed-{name}", memory, needs)
+        return cls(name, out, kind, run_dir, memory, needs)
 
     def show(self, console: Console, settings: Settings, model: Any) -> None:
         """What ``--dry-run`` prints."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from graphrep.cli.console import Console
 from graphrep.cli.runs import RunFolder
 
-__all__ = ["PowerProgress", "Stop", "Stopped", "stop_after_power"]
+__all__ = ["PowerProgress", "Stop", "Stopped", "stop_after"]
 
 
 class Stopped(KeyboardInterrupt):
@@ -33,8 +33,8 @@ class Stop:
 
 
 @contextmanager
-def stop_after_power(console: Console, *, saves: bool) -> Iterator[Stop]:
-    """Turns the first Ctrl-C into a request to stop at the next saved state; the second stops at once."""
+def stop_after(console: Console, unit: str, *, saves: bool) -> Iterator[Stop]:
+    """Turns the first Ctrl-C into a request to stop after this `unit`, saved; the second stops at once."""
     stop = Stop(saves=saves)
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -42,7 +42,7 @@ def stop_after_power(console: Console, *, saves: bool) -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.wanted = True
         if saves:
-            console.note("Stopping after this power, to save it (Ctrl-C again stops now).")
+            console.note(f"Stopping after this {unit}, to save it (Ctrl-C again stops now).")
 
     try:
         before = signal.signal(signal.SIGINT, ask)

@@ -7,12 +7,19 @@ from typing import Any
 
 _NAMES = {
     "CompactnessReport": "compactness",
+    "CCASSG": "ccassg",
+    "COSTA": "costa",
     "EdgeDelta": "fastrp",
     "FastRP": "fastrp",
     "FastRPModule": "fastrp_module",
     "FastRPTransform": "fastrp_transform",
+    "GCA": "gca",
+    "GRACE": "grace",
+    "ProGCL": "progcl",
     "RandomizedSpectral": "spectral",
     "compactness_report": "compactness",
+    "TrainedEstimator": "trained",
+    "TwoViewEstimator": "two_view",
 }
 
 __all__ = sorted(_NAMES)

@@ -1,0 +1,120 @@
+"""`graphrep train`: any method on any graph; everything that a run made lies in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graphrep.cli.console import Console, guarded
+from graphrep.cli.options import (
+    Columns,
+    ConfigFile,
+    DataDir,
+    Deterministic,
+    Device,
+    Directed,
+    DryRun,
+    Features,
+    Json,
+    NoWeight,
+    Precision,
+    Quiet,
+    RecipeName,
+    SaveConfig,
+    Seed,
+    Sep,
+    Sets,
+    Threads,
+    Verbose,
+)
+
+__all__ = ["train"]
+
+
+@guarded
+def train(
+    method: Annotated[
+        str | None, typer.Argument(metavar="METHOD", help="graphrep list methods", show_default=False)
+    ] = None,
+    graph: Annotated[
+        str | None,
+        typer.Argument(metavar="GRAPH", help="a file, a data set's name, or nx:NAME", show_default=False),
+    ] = None,
+    *,
+    dim: Annotated[int | None, typer.Option("--dim", "-d", metavar="N", help="numbers per node")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", min=0, help="at most")] = None,
+    recipe: RecipeName = None,
+    config: ConfigFile = None,
+    sets: Sets = None,
+    save_config: SaveConfig = None,
+    features: Features = None,
+    columns: Columns = None,
+    no_weight: NoWeight = False,
+    directed: Directed = False,
+    sep: Sep = None,
+    seed: Seed = None,
+    precision: Precision = None,
+    device: Device = None,
+    threads: Threads = None,
+    deterministic: Deterministic = False,
+    data_dir: DataDir = None,
+    run_dir: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="folder of this run  [runs/train-METHOD-NAME]")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="DIR", help="finish the interrupted run in this folder")
+    ] = None,
+    checkpoint: Annotated[
+        float | None, typer.Option("--checkpoint", metavar="SECONDS", min=0, help="between two saved states  [30]")
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="write report.html into the run's folder")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Train METHOD on GRAPH. The run's folder gets the model, the embeddings, a line per epoch, and the settings.
+
+    \b
+    Examples
+      graphrep train grace cora --set pot=true
+      graphrep train --recipe gca/citeseer --seed 3
+      graphrep train --resume runs/train-grace-cora
+
+    Later beats earlier: recipe, config file, options, --set.
+    """  # noqa: D301
+    from graphrep.cli.embedding import Outputs, embed_run
+    from graphrep.cli.settings import parse_columns, parse_sets
+
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
+    options: dict[str, dict[str, Any]] = {
+        "run": {
+            "command": "train",
+            "graph": graph,
+            "method": method,
+            "device": device,
+            "threads": threads,
+            "deterministic": deterministic or None,
+            "data_dir": str(data_dir) if data_dir else None,
+            "features": features,
+        },
+        "read": {
+            **parse_columns(columns),
+            **({"weight": False} if no_weight else {}),
+            "directed": directed or None,
+            "sep": sep,
+        },
+        "params": {"dim": dim, "epochs": epochs, "seed": seed, "precision": precision},
+    }
+    embed_run(
+        console,
+        layers=(options, {"params": parse_sets(sets)}),
+        recipe_name=recipe,
+        config=config,
+        resume=resume,
+        checkpoint_every=30.0 if checkpoint is None else checkpoint,
+        outputs=Outputs(run_dir, save_config, report),
+        dry_run=dry_run,
+    )

@@ -1,0 +1,129 @@
+"""Training under a command: progress per epoch on stderr, a line per epoch in metrics.jsonl, Ctrl-C between epochs."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from graphrep.cli.console import Console
+from graphrep.cli.progress import Stopped, stop_after
+from graphrep.cli.system import peak_memory
+from graphrep.train.task import Callback, EpochLog
+
+if TYPE_CHECKING:
+    from graphrep.cli.runs import RunFolder
+
+__all__ = ["EpochProgress", "fit_trained"]
+
+LONG = 5.0  # seconds; longer trainings are announced after their second epoch
+
+
+class EpochProgress(Callback):
+    """Shows loss, rate and time left, and writes the metrics.
+
+    Args:
+        console: for the line with the estimate.
+        run: where the metrics go.
+    """
+
+    def __init__(self, console: Console, run: RunFolder) -> None:
+        self._console, self._run = console, run
+        self._bar: Any = _bar() if not console.quiet and sys.stderr.isatty() else None
+        self._task: Any = None
+        self._epochs = 0
+        self._first = 0
+        self._told = False
+        self.done = 0
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def start(self, config: Any, done: int) -> None:
+        """`done` epochs were trained before."""
+        self._epochs, self._first, self.done = config.epochs, done + 1, done
+        if self._bar is not None:
+            self._task = self._bar.add_task("", total=config.epochs, completed=done)
+
+    def epoch_done(self, log: EpochLog) -> None:
+        """One line in metrics.jsonl; the second epoch gives the estimate, since the first compiles."""
+        self.done = log.epoch
+        values = log.to_dict()
+        self._run.metrics(**{k: v for k, v in values.items() if v or k not in ("parts", "signals")})
+        if self._bar is not None:
+            self._bar.update(self._task, completed=log.epoch, description=_described(log, self._epochs))
+        left = (self._epochs - log.epoch) * log.seconds
+        if not self._told and log.epoch > self._first and left >= LONG:
+            self._told = True
+            memory = peak_memory() / 2**30
+            self._console.say(
+                f"  {log.seconds:.2g} s per epoch: about {left:.0f} s for the other {self._epochs - log.epoch} epochs; "
+                f"peak so far {memory:.2f} GiB"
+            )
+
+
+def _described(log: EpochLog, epochs: int) -> str:
+    rank = f"  RankMe {log.signals['rankme']:.0f}" if "rankme" in log.signals else ""
+    return f"epoch {log.epoch}/{epochs}  loss {log.loss:.4f}{rank}"
+
+
+def fit_trained(console: Console, model: Any, graph: Any, folder: RunFolder, *, checkpoint_every: float) -> Any:
+    """Trains with progress, saved states and the last good weights in the run's folder; the embedding.
+
+    Raises:
+        Stopped: Ctrl-C; the state is saved, and the text says how to go on.
+        DivergedError: NaN; the message names the file with the last good weights.
+    """
+    from graphrep.train import Interrupted
+
+    state = folder.checkpoint
+    with stop_after(console, "epoch", saves=True) as stop, EpochProgress(console, folder) as progress:
+        try:
+            z = model.fit_transform(
+                graph,
+                callbacks=[progress],
+                checkpoint=state,
+                checkpoint_every=checkpoint_every,
+                resume=state.exists(),
+                rescue=folder.path / "model.safetensors",
+                should_stop=lambda: stop.wanted,
+            )
+        except Interrupted:
+            raise Stopped(
+                f"Interrupted; {progress.done} epochs are saved. To finish: graphrep train --resume {folder.path}"
+            ) from None
+    history = model.history_
+    folder.log(repr(history))
+    if history.epochs:
+        first, last = history.epochs[0].loss, history.epochs[-1].loss
+        per = history.seconds / len(history.epochs)
+        said = f"{len(history.epochs)} epochs, loss {first:.4g} -> {last:.4g}, {per:.2g} s per epoch"
+        if history.stopped != "epochs":
+            said += f", stopped by {history.stopped}"
+        if history.kept_epoch != len(history.epochs):
+            said += f", kept epoch {history.kept_epoch}"
+        console.say(f"  {said}")
+    return z
+
+
+def _bar() -> Any:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Seconds an epoch."""
+
+        def render(self, task: Any) -> Text:
+            return Text(f"{1 / task.speed:.2g} s/epoch" if task.speed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeElapsedColumn(), TextColumn("ETA"))
+    return Progress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
