@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphrep.data.check import check_weight
+from graphrep.data.check import check_node_ids, check_rows, check_weight
 from graphrep.errors import DTypeError, ShapeError
+from graphrep.kernels import CSR
 from graphrep.kernels._build import group_by_row
 from graphrep.kernels._check import check_edge_index
 
@@ -19,8 +20,13 @@ __all__ = [
     "as_features",
     "as_ids",
     "as_labels",
+    "as_scipy",
+    "as_split",
     "as_tensor",
+    "as_text",
     "as_weight",
+    "build_csr",
+    "class_count",
     "pad_rows",
     "sorted_rows",
     "sparse_features",
@@ -116,6 +122,16 @@ def sparse_features(indptr: Any, indices: Any, data: Any, shape: tuple[int, ...]
     )
 
 
+def as_scipy(x: Tensor) -> Any:
+    """(N, F) features, dense or torch sparse CSR, as a scipy CSR array."""
+    import scipy.sparse as sp
+
+    if x.layout is torch.strided:
+        return sp.csr_array(x.detach().cpu().numpy())
+    arrays = (x.values(), x.col_indices(), x.crow_indices())
+    return sp.csr_array(tuple(part.detach().cpu().numpy() for part in arrays), shape=tuple(x.shape))
+
+
 def _quietly(make: Any) -> Tensor:
     """Hides that torch warns once that CSR support is in beta; users of this package can do nothing about it."""
     with warnings.catch_warnings():
@@ -134,6 +150,13 @@ def as_labels(value: Any) -> Tensor | None:
     if tensor.dim() not in (1, 2):
         raise ShapeError(f"y must have shape (N,) or (N, C); got {tuple(tensor.shape)}.", hint="y.reshape(N, -1)")
     return tensor.long() if tensor.dim() == 1 and not tensor.is_floating_point() else tensor
+
+
+def class_count(y: Tensor | None) -> int:
+    """Largest class number + 1, or the columns of a label matrix; 0 without labels."""
+    if y is None or y.numel() == 0:
+        return 0
+    return int(y.shape[1]) if y.dim() == 2 else int(y.max()) + 1
 
 
 def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
@@ -157,6 +180,35 @@ def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
     return result
 
 
+def as_text(value: Any, count: int, owner: str = "the graph") -> np.ndarray[Any, Any] | None:
+    """(N,) text of variable width (numpy's ``StringDType``), so that one long text does not widen all the others."""
+    if value is None:
+        return None
+    array = value if isinstance(value, np.ndarray) else np.array(list(value), dtype=object)
+    if array.ndim != 1:
+        raise ShapeError(f"text must have one axis; got shape {array.shape}.", hint="one string per node")
+    if array.dtype.kind not in "UT":
+        wrong = next((v for v in array.tolist() if not isinstance(v, str)), None)
+        if wrong is not None:
+            raise DTypeError(f"text holds {wrong!r}, which is no string.", hint='"" for a node without text')
+    check_rows(len(array), count, "text", owner)
+    return array.astype(np.dtypes.StringDType())
+
+
+def as_split(index: Any, num_nodes: int, key: str, owner: str = "the graph") -> Tensor | None:
+    """Node numbers (S,) int64 from node numbers or from a mask (N,)."""
+    if index is None:
+        return None
+    tensor = as_tensor(index, key)
+    if tensor.dtype == torch.bool:
+        check_rows(tensor.shape[0], num_nodes, key, owner)
+        tensor = tensor.nonzero().reshape(-1)
+    if tensor.is_floating_point() and tensor.numel():
+        raise DTypeError(f"{key} must hold node numbers; got {tensor.dtype}.", hint=f"{key}.long()")
+    check_node_ids(tensor, num_nodes, key)
+    return tensor.long()
+
+
 def pad_rows(x: Tensor, count: int) -> Tensor:
     """`x` with zero rows added at the end up to `count` rows."""
     missing = count - x.shape[0]
@@ -166,33 +218,42 @@ def pad_rows(x: Tensor, count: int) -> Tensor:
     return sparse_features(crow, x.col_indices(), x.values(), (count, x.shape[1]))
 
 
-def sorted_rows(row: Tensor, col: Tensor, weight: Tensor | None, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+def build_csr(row: Tensor, col: Tensor, weight: Tensor | None, shape: tuple[int, int]) -> CSR:
+    """The matrix of these entries, sorted by :func:`sorted_rows`; parallel entries stay apart."""
+    rowptr, sorted_col, perm = sorted_rows(row, col, weight, *shape)
+    value = None if weight is None else weight.index_select(0, perm)
+    return CSR(rowptr, sorted_col, value, num_cols=shape[1], perm=perm)
+
+
+def sorted_rows(
+    row: Tensor, col: Tensor, weight: Tensor | None, num_rows: int, num_cols: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Groups entries by row, sorted by column inside each row and by weight among equal columns.
 
     Two stable counting sorts, or one when the columns already ascend; O(E + N).
 
     Returns:
-        rowptr (N + 1,), col (E,), perm (E,) positions in the given order.
+        rowptr (num_rows + 1,), col (E,), perm (E,) positions in the given order.
     """
-    dtype = torch.int32 if max(num_nodes, row.numel()) < _INT32_LIMIT else torch.int64
+    dtype = torch.int32 if max(num_rows, num_cols, row.numel()) < _INT32_LIMIT else torch.int64
     row, col = row.to(dtype), col.to(dtype)
-    rowptr, sorted_col, perm = _two_passes(row, col, num_nodes)
+    rowptr, sorted_col, perm = _two_passes(row, col, num_rows, num_cols)
     if weight is not None and _has_duplicates(rowptr, sorted_col):
         by_weight = torch.argsort(weight, stable=True)
-        rowptr, sorted_col, perm = _two_passes(row[by_weight], col[by_weight], num_nodes)
+        rowptr, sorted_col, perm = _two_passes(row[by_weight], col[by_weight], num_rows, num_cols)
         perm = by_weight[perm]
     return rowptr, sorted_col, perm
 
 
-def _two_passes(row: Tensor, col: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+def _two_passes(row: Tensor, col: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor, Tensor]:
     """Sorts by row, then column; what is sorted already (as every reader leaves it) is only looked at."""
     if bool((row[1:] >= row[:-1]).all()) and bool(((col[1:] >= col[:-1]) | (row[1:] > row[:-1])).all()):
-        rowptr = torch.searchsorted(row, torch.arange(num_nodes + 1, dtype=row.dtype, device=row.device))
+        rowptr = torch.searchsorted(row, torch.arange(num_rows + 1, dtype=row.dtype, device=row.device))
         return rowptr.to(row.dtype), col, torch.arange(row.numel(), dtype=row.dtype, device=row.device)
     if bool((col[1:] >= col[:-1]).all()):
-        return group_by_row(row, col, num_nodes)
-    _, row, first = group_by_row(col, row, num_nodes)
-    rowptr, sorted_col, second = group_by_row(row, col[first], num_nodes)
+        return group_by_row(row, col, num_rows)
+    _, row, first = group_by_row(col, row, num_cols)
+    rowptr, sorted_col, second = group_by_row(row, col[first], num_rows)
     return rowptr, sorted_col, first[second]
 
 
