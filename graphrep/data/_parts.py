@@ -169,8 +169,8 @@ def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
         value = value.long().cpu()
     else:
         array = np.asarray(value)
-        if array.dtype == object and all(isinstance(v, str) for v in array.flat):
-            array = array.astype(str)
+        if array.dtype.kind in "OT" and all(isinstance(v, str) for v in array.flat):
+            array = np.array(array.tolist(), dtype=str)
         if array.dtype.kind not in "iuU":
             raise DTypeError(f"ids must be integers or text; got {array.dtype}.", hint="[str(i) for i in ids]")
         value = array if array.dtype.kind == "U" else torch.from_numpy(array.astype(np.int64))
@@ -188,9 +188,9 @@ def as_text(value: Any, count: int, owner: str = "the graph") -> np.ndarray[Any,
     if array.ndim != 1:
         raise ShapeError(f"text must have one axis; got shape {array.shape}.", hint="one string per node")
     if array.dtype.kind not in "UT":
-        wrong = next((v for v in array.tolist() if not isinstance(v, str)), None)
-        if wrong is not None:
-            raise DTypeError(f"text holds {wrong!r}, which is no string.", hint='"" for a node without text')
+        wrong = [v for v in array.tolist() if not isinstance(v, str)]
+        if wrong:
+            raise DTypeError(f"text holds {wrong[0]!r}, which is no string.", hint='"" for a node without text')
     check_rows(len(array), count, "text", owner)
     return array.astype(np.dtypes.StringDType())
 

@@ -105,8 +105,6 @@ class HeteroGraph:
         types = dict.fromkeys([*(num_nodes or {}), *_ends(edges)])
         for part in given.values():
             types.update(dict.fromkeys(part))
-        if y is not None and target is not None:
-            types.setdefault(target)
         self._put(target=_target(target, list(types), y is not None or bool(splits)), y=_parts.as_labels(y))
         x_parts = {key: _about_type(key, _parts.as_features, value) for key, value in given["x"].items()}
         id_parts = {key: _about_type(key, _parts.as_ids, value) for key, value in given["ids"].items()}

@@ -62,7 +62,8 @@ class LinkSplit:
         Raises:
             UnknownNameError: no such field.
         """
-        return _replaced(self, changes)
+        copy: LinkSplit = _replaced(self, changes)
+        return copy
 
     def to(self, device: torch.device | str) -> LinkSplit:
         """The same split with its tensors on `device`."""
@@ -179,7 +180,8 @@ class KnowledgeGraph:
         Raises:
             UnknownNameError: no such field.
         """
-        return _replaced(self, changes)
+        copy: KnowledgeGraph = _replaced(self, changes)
+        return copy
 
     def to(self, device: torch.device | str) -> KnowledgeGraph:
         """The same facts on `device` (ids stay where they are)."""

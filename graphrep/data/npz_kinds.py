@@ -5,8 +5,8 @@ Text lies in ``<name>_bytes`` (uint8, UTF-8, all strings joined) and ``<name>_of
 
 - typed graphs: ``num_<type>``, ``rel_<a><b>`` or ``rel_<a>_<b>`` (2, E) with row 0 of type a and row 1 of type b,
   ``y``, ``target_type``, and the splits ``train_20``, ``val_20``, ...;
-- interactions: ``num_users``, ``num_items`` and ``<part>_user``, ``<part>_item``, optionally ``<part>_count``, for
-  the parts train, val and test;
+- interactions: ``num_users``, ``num_items`` and ``<part>_user``, ``<part>_item``, optionally ``<part>_count`` as
+  weights, for the parts train, val and test (where only some parts have counts, rows of the others weigh 1);
 - link splits: ``num_nodes``, ``train_pos``, and ``val_pos``, ``val_neg``, ``test_pos``, ``test_neg`` (2, P);
 - knowledge graphs: ``num_entities``, ``num_relations``, ``train``, ``val``, ``test`` (3, T), the texts
   ``entity_id``, ``relation_id``, ``entity_text``, ``relation_text``, and ``<part>_qual`` with ``<part>_qual_offsets``.
@@ -107,8 +107,8 @@ def features_of(arrays: Mapping[str, Any], name: str = "x") -> torch.Tensor | No
     if missing:
         raise FileFormatError(f"There is {name}_indptr but no {missing[0]}.", hint="all four pieces of a CSR matrix")
     shape = tuple(int(n) for n in arrays[f"{name}_shape"])
-    pieces = (arrays[f"{name}_{piece}"] for piece in ("indptr", "indices", "data"))
-    return _parts.sparse_features(*pieces, shape)
+    pointer, indices, values = (arrays[f"{name}_{piece}"] for piece in ("indptr", "indices", "data"))
+    return _parts.sparse_features(pointer, indices, values, shape)
 
 
 def _need(arrays: Mapping[str, Any], name: str) -> Any:
@@ -207,8 +207,6 @@ def _knowledge_graph(name: str, arrays: Mapping[str, Any]) -> KnowledgeGraph:
             ("entity_text", "entity_text"), ("relation_text", "relation_text"),
         )
     }  # fmt: skip
-    for key in ("entity_ids", "relation_ids"):
-        texts[key] = None if texts[key] is None else texts[key].astype(str)
     qualifiers = {
         part: (arrays[f"{part}_qual"], _need(arrays, f"{part}_qual_offsets"))
         for part in parts

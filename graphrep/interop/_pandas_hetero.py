@@ -63,7 +63,7 @@ def hetero_from_pandas(
         ids={key: kept for key, part in ids.items() if (kept := frames.kept_ids(part)) is not None},
         splits=splits.get(target or "", {}),
         text={key: part for key, part in texts.items() if part is not None},
-        name=next((name for table in nodes.values() if (name := frames.notes(table).get("name"))), None),
+        name=next((frames.notes(table)["name"] for table in nodes.values() if frames.notes(table).get("name")), None),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphrep.data.hetero import HeteroGraph
 from graphrep.errors import GraphrepError
-from graphrep.interop._splits import as_index, labelled_type
+from graphrep.interop._splits import SPLITS, as_index, labelled_type
 from graphrep.interop.pyg import edge_weight_of, split_parts, text_of
 
 __all__ = ["hetero_from_pyg", "hetero_to_pyg"]
@@ -21,21 +21,22 @@ def hetero_from_pyg(data: Any, target: str | None) -> HeteroGraph:
         raise GraphrepError(f"Edge type {lacking[0]} has no edge_index.", hint="without T.ToSparseTensor()")
     labelled = [key for key, store in stores.items() if store.get("y") is not None]
     masked = [key for key, store in stores.items() if any(name.endswith("_mask") for name in list(store.keys()))]
-    target = labelled_type(labelled, masked, target or getattr(data, "target", None))
+    noted = getattr(data, "target", None)
+    target = labelled_type(labelled, masked, target or (noted if isinstance(noted, str) else None))
     splits: dict[str, Any] = {}
     if target is not None:
         store = stores[target]
-        keys = list(store.keys())
-        names = dict.fromkeys(key.rpartition("_")[0] for key in keys if key.endswith(("_mask", "_idx")))
+        names = dict.fromkeys([key.removesuffix("_mask") for key in list(store.keys()) if key.endswith("_mask")])
+        names.update(dict.fromkeys(key for key in SPLITS if f"{key}_idx" in store))
         splits = {name: as_index(store.get(f"{name}_mask"), store.get(f"{name}_idx")) for name in names}
-    counts = {key: _count(store) for key, store in stores.items()}
+    counts = {key: count for key, store in stores.items() if (count := _count(store)) is not None}
     weights = {key: weight for key, store in edges.items() if (weight := edge_weight_of(store)) is not None}
     return HeteroGraph(
         {key: store.edge_index for key, store in edges.items()},
         weights,
         {key: store.x for key, store in stores.items() if store.get("x") is not None},
         stores[target].get("y") if target is not None else None,
-        num_nodes=None if any(n is None for n in counts.values()) else counts,
+        num_nodes=counts,
         target=target,
         ids={key: store.ids for key, store in stores.items() if store.get("ids") is not None},
         text={key: text for key, store in stores.items() if (text := text_of(store)) is not None},

@@ -53,14 +53,15 @@ def from_dgl(graph: Any, *, target: str | None = None) -> Graph | HeteroGraph:
         return _hetero(graph, extra, target)
     source, destination = graph.edges(order="eid")
     splits = _splits(graph.ndata, extra)
+    more: dict[str, Any] = {key: extra.get(key) for key in ("ids", "name", "feature_names", "text", "directed")}
+    more.update({f"{key}_idx": splits.get(key) for key in SPLITS})
     return Graph(
         torch.stack([source, destination]).long(),
         _first(graph.edata, _WEIGHTS),
         _first(graph.ndata, _FEATURES),
         _first(graph.ndata, _LABELS),
         num_nodes=graph.num_nodes(),
-        **{f"{key}_idx": splits.get(key) for key in SPLITS},
-        **{key: extra.get(key) for key in ("ids", "name", "feature_names", "text", "directed")},
+        **more,
     )
 
 
@@ -139,8 +140,8 @@ def _hetero_to_dgl(dgl: Any, graph: HeteroGraph) -> Any:
         _fill(
             result.nodes[key].data, graph.x.get(key), graph.y if own else None, graph.splits if own else {}, count
         )  # fmt: skip
-    for key, weight in graph.edge_weight.items():
-        result.edges[key].data["weight"] = weight
+    for edge_type, weight in graph.edge_weight.items():
+        result.edges[edge_type].data["weight"] = weight
     result.graphrep_parts = {key: getattr(graph, key) for key in ("ids", "text", "name", "target")}
     result.graphrep_parts.update(orders=_orders(graph.splits), types=graph.node_types)
     return result

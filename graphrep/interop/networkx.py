@@ -62,7 +62,7 @@ def from_networkx(
         >>> g.ids.tolist(), g.edge_index.tolist(), g.edge_weight.tolist()
         (['b', 'a'], [[0, 1], [1, 0]], [2.0, 2.0])
     """
-    if node_type is not None or "node_type" in graph.graph:
+    if node_type is not None or {"node_type", "node_types"} <= graph.graph.keys():
         from graphrep.interop._networkx_hetero import hetero_from_networkx
 
         names = (node_type or graph.graph["node_type"], edge_type or "edge_type")
@@ -78,8 +78,10 @@ def from_networkx(
     if not graph.is_directed():
         edges, values = both_ways(ends, values)
     rows = list(graph.nodes(data=True))
-    x, feature_names = rows_of(rows, features, graph.graph.get("x_dtype", "float32"))
-    splits = {
+    x, feature_names = rows_of(rows, features, "float32" if features else graph.graph.get("x_dtype", "float32"))
+    if features is None and x is not None:
+        feature_names = graph.graph.get("feature_names")
+    splits: dict[str, Any] = {
         f"{key}_idx": [number[node] for node in graph.graph[f"{key}_idx"] if node in number]
         for key in SPLITS
         if f"{key}_idx" in graph.graph
@@ -87,7 +89,7 @@ def from_networkx(
     result = Graph(
         edges, values, x, labels_of(rows, label, graph.graph.get("y_dtype")),
         num_nodes=len(number), ids=ids_of(list(number)), name=graph.name or None, text=text_of(rows),
-        feature_names=feature_names or graph.graph.get("feature_names"), **splits,
+        feature_names=feature_names, **splits,
     )  # fmt: skip
     if graph.is_directed():
         object.__setattr__(result, "_undirected", False)
@@ -146,8 +148,8 @@ def labels_of(nodes: list[tuple[Any, dict[str, Any]]], label: str | None, dtype:
 
 def text_of(nodes: list[tuple[Any, dict[str, Any]]]) -> list[str] | None:
     """The attribute ``text`` if every node has it as a string."""
-    texts = [data.get("text") for _, data in nodes]
-    return texts if texts and all(isinstance(text, str) for text in texts) else None
+    texts = [text for _, data in nodes if isinstance(text := data.get("text"), str)]
+    return texts if texts and len(texts) == len(nodes) else None
 
 
 def add_rows(graph: Any, nodes: list[Any], x: Tensor | None, y: Tensor | None, text: Any) -> None:
