@@ -91,13 +91,14 @@ def place(ids: np.ndarray[Any, Any], values: np.ndarray[Any, Any], what: str) ->
         )
     index = pandas().Index(ids)
     if not index.is_unique:
-        twice = index[index.duplicated()][0]
+        twice = ids[np.flatnonzero(index.duplicated())[0]].item()
         raise GraphrepError(f"ids must be distinct: {twice!r} occurs more than once.", hint="one row per node")
     found: np.ndarray[Any, Any] = np.asarray(index.get_indexer(values), dtype=np.int64)
     if (found < 0).any():
         row = int(np.argmax(found < 0))
         raise GraphrepError(
-            f"{what} has {values[row]!r} (row {row}), which is no node.", hint="a row of nodes for every end point"
+            f"{what} has {values[row].item()!r} (row {row}), which is no node.",
+            hint="a row of nodes for every end point",
         )
     return found
 
