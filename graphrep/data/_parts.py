@@ -1,9 +1,10 @@
-"""Turning what users pass (lists, numpy, torch of any integer type) into the tensors a Graph holds."""
+"""Turning what users pass (lists, numpy, torch of any integer type) into the tensors a graph holds."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from graphrep.kernels._build import group_by_row
 from graphrep.kernels._check import check_edge_index
 
 __all__ = [
+    "apart",
     "as_edge_index",
     "as_features",
     "as_ids",
@@ -28,6 +30,7 @@ __all__ = [
     "build_csr",
     "class_count",
     "pad_rows",
+    "restored",
     "sorted_rows",
     "sparse_features",
 ]
@@ -223,6 +226,37 @@ def build_csr(row: Tensor, col: Tensor, weight: Tensor | None, shape: tuple[int,
     rowptr, sorted_col, perm = sorted_rows(row, col, weight, *shape)
     value = None if weight is None else weight.index_select(0, perm)
     return CSR(rowptr, sorted_col, value, num_cols=shape[1], perm=perm)
+
+
+class _Pieces(NamedTuple):
+    """A sparse CSR tensor, which torch cannot deep-copy, taken apart."""
+
+    crow: Tensor
+    col: Tensor
+    value: Tensor
+    shape: tuple[int, ...]
+
+
+def apart(value: Any) -> Any:
+    """A part of a graph in a form that can be copied and pickled; :func:`restored` undoes it."""
+    if isinstance(value, Mapping):
+        return {key: apart(part) for key, part in value.items()}
+    if isinstance(value, Tensor) and value.layout is torch.sparse_csr:
+        return _Pieces(value.crow_indices(), value.col_indices(), value.values(), tuple(value.shape))
+    return value
+
+
+def restored(kind: Any, parts: dict[str, Any]) -> Any:
+    """An object from its constructor's arguments: what a copy or a pickle of an immutable object calls."""
+    return kind(**{key: _together(part) for key, part in parts.items()})
+
+
+def _together(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _together(part) for key, part in value.items()}
+    if isinstance(value, _Pieces):
+        return _quietly(lambda: torch.sparse_csr_tensor(*value[:3], size=value.shape, check_invariants=False))
+    return value
 
 
 def sorted_rows(

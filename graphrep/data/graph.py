@@ -282,5 +282,10 @@ class Graph:
         object.__setattr__(graph, "_undirected", True)
         return graph
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the parts; matrices are built again when asked for."""
+        parts = {key: _parts.apart(getattr(self, key)) for key in _FIELDS}
+        return _parts.restored, (Graph, {**parts, "directed": True if self._undirected is False else None})
+
     def __repr__(self) -> str:
         return f"Graph({self.name + ': ' if self.name else ''}{describe(self, self._undirected)})"

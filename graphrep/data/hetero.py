@@ -18,7 +18,6 @@ from graphrep.kernels import CSR
 from graphrep.kernels._check import check_range
 
 if TYPE_CHECKING:
-    from graphrep.data.report import ReadReport
     from graphrep.typing import ArrayLike, Direction
 
 __all__ = ["EdgeType", "HeteroGraph"]
@@ -27,7 +26,7 @@ EdgeType: TypeAlias = tuple[str, str, str]
 """(source type, relation, destination type)."""
 
 _FIELDS = (
-    "edge_index", "edge_weight", "x", "y", "num_nodes", "target", "ids", "splits", "text", "name", "report",
+    "edge_index", "edge_weight", "x", "y", "num_nodes", "target", "ids", "splits", "text", "name",
 )  # fmt: skip
 _BY_TYPE = ("x", "ids", "text")
 
@@ -49,7 +48,6 @@ class HeteroGraph:
         splits: by name (``train``, ``val_20``), node numbers or a mask (N_t,) of the target type.
         text: by node type, (N_t,) strings.
         name: what the graph is called in reports.
-        report: what the reader understood.
 
     Attributes:
         node_types: the node types in order.
@@ -81,7 +79,6 @@ class HeteroGraph:
     splits: Mapping[str, Tensor]
     text: Mapping[str, np.ndarray[Any, Any]]
     name: str | None
-    report: ReadReport | None
     _cache: dict[tuple[EdgeType, str], CSR]
 
     def __init__(
@@ -97,11 +94,10 @@ class HeteroGraph:
         splits: Mapping[str, ArrayLike] | None = None,
         text: Mapping[str, Sequence[str] | np.ndarray[Any, Any]] | None = None,
         name: str | None = None,
-        report: ReadReport | None = None,
     ) -> None:
         given: dict[str, Mapping[Any, Any]] = {"x": x or {}, "ids": ids or {}, "text": text or {}}
         edges = {_triple(key): _edges(key, value) for key, value in edge_index.items()}
-        self._put(edge_index=edges, name=name, report=report, _cache={})
+        self._put(edge_index=edges, name=name, _cache={})
         types = dict.fromkeys([*(num_nodes or {}), *_ends(edges)])
         for part in given.values():
             types.update(dict.fromkeys(part))
@@ -293,6 +289,10 @@ class HeteroGraph:
             ([[0, 1], [2, 2]], {'p': (0, 2), 'a': (2, 3)})
         """
         return merge_types(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the parts; matrices are built again when asked for."""
+        return _parts.restored, (HeteroGraph, {key: _parts.apart(getattr(self, key)) for key in _FIELDS})
 
     def __repr__(self) -> str:
         parts = [

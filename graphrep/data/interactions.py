@@ -304,6 +304,10 @@ class Interactions:
         """
         return self.replace(part=split_codes(self, val, test, by, seed))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the parts; matrices are built again when asked for."""
+        return _parts.restored, (Interactions, {key: getattr(self, key) for key in _FIELDS})
+
     def __repr__(self) -> str:
         grouped = check.grouped
         text = f"{grouped(self.num_users)} users, {grouped(self.num_items)} items, {grouped(self.num_rows)} rows"

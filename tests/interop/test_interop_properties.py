@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -133,6 +136,15 @@ def test_matrices_hold_the_sum_of_each_pair(data) -> None:
     pairs = set(zip(data.user.tolist(), data.item.tolist(), strict=True))
     assert data.csr(binarize=True).nnz == data.csr().nnz == len(pairs)
     assert set(data.csr(binarize=True).value.tolist()) <= {1.0}
+
+
+@given(graph=graphs(), hetero=hetero_graphs(), data=interactions())
+@settings(**SETTINGS)
+def test_copies_and_pickles_lose_nothing(graph, hetero, data) -> None:
+    for copied in (copy.deepcopy, lambda part: pickle.loads(pickle.dumps(part))):
+        assert_same_graph(copied(graph), graph, ordered=True)
+        assert_same_hetero(copied(hetero), hetero)
+        assert_same_interactions(copied(data), data)
 
 
 @given(graph=graphs())
