@@ -10,7 +10,17 @@ import numpy as np
 from graphrep.data.hetero import EdgeType, HeteroGraph
 from graphrep.errors import MissingFeaturesError
 from graphrep.interop._splits import labelled_type
-from graphrep.interop.networkx import add_rows, ids_of, labels_of, precision, rows_of, text_of, with_dtype
+from graphrep.interop.networkx import (
+    add_rows,
+    add_splits,
+    ids_of,
+    labels_of,
+    precision,
+    rows_of,
+    splits_of,
+    text_of,
+    with_dtype,
+)
 
 __all__ = ["hetero_from_networkx", "hetero_to_networkx"]
 
@@ -43,15 +53,14 @@ def hetero_from_networkx(
         for key, part in rows.items()
     }
     labelled = [key for key, part in rows.items() if part and all((label or "y") in data for _, data in part)]
-    target = labelled_type(labelled, [], target or noted.get("target"))
-    splits = {
-        key: [place[node][1] for node in nodes if node in place] for key, nodes in noted.get("splits", {}).items()
-    }
+    splits = {key: splits_of(graph, part) for key, part in rows.items()}
+    masked = [key for key, part in splits.items() if part]
+    target = labelled_type(rows, labelled, masked, target or noted.get("target"))
     text = {key: text_of(part) for key, part in rows.items()}
     return HeteroGraph(
         edges, weights, {key: part for key, part in x.items() if part is not None},
         labels_of(rows[target], label, noted.get("y_dtype")) if target in labelled else None,
-        num_nodes={key: len(part) for key, part in rows.items()}, target=target, splits=splits,
+        num_nodes={key: len(part) for key, part in rows.items()}, target=target, splits=splits.get(target or "", {}),
         ids={key: ids for key, part in rows.items() if (ids := _ids(part, key)) is not None},
         text={key: part for key, part in text.items() if part is not None}, name=graph.name or None,
     )  # fmt: skip
@@ -129,7 +138,6 @@ def hetero_to_networkx(graph: HeteroGraph, features: bool) -> Any:
     result.graph.update(precision(y=graph.y))
     if graph.target is not None:
         result.graph["target"] = graph.target
-        own_nodes = nodes[graph.target]
-        result.graph["splits"] = {key: [own_nodes[i] for i in index.tolist()] for key, index in graph.splits.items()}
+        add_splits(result, nodes[graph.target], graph.splits)
     result.name = graph.name or ""
     return result

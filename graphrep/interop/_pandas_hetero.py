@@ -49,7 +49,8 @@ def hetero_from_pandas(
         for key, table in nodes.items()
         if _has(table, label) and (y := frames.labels_in(table, label)) is not None
     }
-    target = labelled_type(list(labels), [key for key, part in splits.items() if part], target_type or noted)
+    masked = [key for key, part in splits.items() if part]
+    target = labelled_type(ids, list(labels), masked, target_type or noted)
     x = {key: frames.features_in(table, features)[0] for key, table in nodes.items() if _has(table, features)}
     weights = {key: frames.numbers_in(table, weight, "weight") for key, table in edges.items()}
     texts = {key: frames.text_in(table) for key, table in nodes.items()}

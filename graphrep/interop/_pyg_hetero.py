@@ -22,7 +22,7 @@ def hetero_from_pyg(data: Any, target: str | None) -> HeteroGraph:
     labelled = [key for key, store in stores.items() if store.get("y") is not None]
     masked = [key for key, store in stores.items() if any(name.endswith("_mask") for name in list(store.keys()))]
     noted = getattr(data, "target", None)
-    target = labelled_type(labelled, masked, target or (noted if isinstance(noted, str) else None))
+    target = labelled_type(stores, labelled, masked, target or (noted if isinstance(noted, str) else None))
     splits: dict[str, Any] = {}
     if target is not None:
         store = stores[target]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from graphrep.errors import GraphrepError
+from graphrep.errors import GraphrepError, UnknownNameError
 
 __all__ = ["SPLITS", "as_index", "as_mask", "both_ways", "labelled_type", "order_to_keep"]
 
@@ -43,13 +44,17 @@ def as_index(mask: Tensor | None, order: Any) -> Tensor | None:
     return index
 
 
-def labelled_type(labelled: list[str], masked: list[str], target: str | None) -> str | None:
+def labelled_type(types: Iterable[str], labelled: list[str], masked: list[str], target: str | None) -> str | None:
     """`target`, else the only node type with labels, else the only one with a mask, else None.
 
     Raises:
-        GraphrepError: several have them.
+        UnknownNameError: `target` is none of the types.
+        GraphrepError: several have labels or masks.
     """
     if target is not None:
+        known = list(types)
+        if target not in known:
+            raise UnknownNameError(f'There is no node type "{target}".', hint=f"one of {', '.join(known)}")
         return target
     for found in (labelled, masked):
         if len(found) > 1:

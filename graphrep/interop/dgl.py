@@ -72,7 +72,7 @@ def _hetero(graph: Any, extra: dict[str, Any], target: str | None) -> HeteroGrap
     x = {key: _first(frame, _FEATURES) for key, frame in frames.items()}
     labels = {key: y for key, frame in frames.items() if (y := _first(frame, _LABELS)) is not None}
     masked = [key for key, frame in frames.items() if any(name.endswith("_mask") for name in frame)]
-    target = labelled_type(list(labels), masked, target or extra.get("target"))
+    target = labelled_type(frames, list(labels), masked, target or extra.get("target"))
     return HeteroGraph(
         {key: torch.stack(ends).long() for key, ends in edges.items()},
         {key: weight for key, weight in weights.items() if weight is not None},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ from torch import Tensor
 from graphrep.data.graph import Graph
 from graphrep.data.hetero import HeteroGraph
 from graphrep.errors import DTypeError, GraphrepError, MissingFeaturesError
-from graphrep.interop._splits import SPLITS, both_ways
+from graphrep.interop._splits import SPLITS, as_index, as_mask, both_ways, order_to_keep
 
 __all__ = [
-    "add_rows", "from_networkx", "ids_of", "labels_of", "precision", "rows_of", "text_of", "to_networkx",
-    "with_dtype",
+    "add_rows", "add_splits", "from_networkx", "ids_of", "labels_of", "precision", "rows_of", "splits_of", "text_of",
+    "to_networkx", "with_dtype",
 ]  # fmt: skip
 
 
@@ -80,12 +80,8 @@ def from_networkx(
     rows = list(graph.nodes(data=True))
     x, feature_names = rows_of(rows, features, "float32" if features else graph.graph.get("x_dtype", "float32"))
     if features is None and x is not None:
-        feature_names = graph.graph.get("feature_names")
-    splits: dict[str, Any] = {
-        f"{key}_idx": [number[node] for node in graph.graph[f"{key}_idx"] if node in number]
-        for key in SPLITS
-        if f"{key}_idx" in graph.graph
-    }
+        feature_names = graph.graph.get("feature_names", feature_names)
+    splits: dict[str, Any] = {f"{key}_idx": index for key, index in splits_of(graph, rows).items() if key in SPLITS}
     result = Graph(
         edges, values, x, labels_of(rows, label, graph.graph.get("y_dtype")),
         num_nodes=len(number), ids=ids_of(list(number)), name=graph.name or None, text=text_of(rows),
@@ -164,6 +160,29 @@ def add_rows(graph: Any, nodes: list[Any], x: Tensor | None, y: Tensor | None, t
             graph.nodes[node]["text"] = value
 
 
+def add_splits(graph: Any, nodes: list[Any], splits: Mapping[str, Tensor]) -> None:
+    """Writes masks as attributes of `nodes`, and the nodes as a graph attribute where a mask would lose their order."""
+    for key, index in splits.items():
+        for node, inside in zip(nodes, as_mask(index, len(nodes)).tolist(), strict=True):
+            graph.nodes[node][f"{key}_mask"] = inside
+        if order_to_keep(index) is not None:
+            graph.graph[f"{key}_idx"] = [nodes[i] for i in index.tolist()]
+
+
+def splits_of(graph: Any, nodes: list[tuple[Any, dict[str, Any]]]) -> dict[str, Tensor]:
+    """By name the splits that the attributes ``<name>_mask`` of some nodes tell, with true or false as values."""
+    keys = dict.fromkeys(key for _, data in nodes for key, value in data.items() if isinstance(value, bool))
+    number = {node: i for i, (node, _) in enumerate(nodes)}
+    found = {}
+    for key in (key.removesuffix("_mask") for key in keys if key.endswith("_mask")):
+        mask = torch.tensor([data.get(f"{key}_mask") is True for _, data in nodes])
+        order = [number[node] for node in graph.graph.get(f"{key}_idx", ()) if node in number]
+        index = as_index(mask, order or None)
+        if index is not None:
+            found[key] = index
+    return found
+
+
 def precision(**parts: Tensor | None) -> dict[str, str]:
     """Graph attributes for what Python's numbers do not tell: the dtypes, as torch names them."""
     return {f"{name}_dtype": str(part.dtype).removeprefix("torch.") for name, part in parts.items() if part is not None}
@@ -180,8 +199,8 @@ def with_dtype(values: Any, dtype: str) -> Tensor:
 def to_networkx(graph: Graph | HeteroGraph, *, features: bool = True) -> Any:
     """A networkx graph: undirected if every edge is stored both ways, a multigraph if edges repeat.
 
-    Nodes are the external ids; weights become the edge attribute ``weight``, features, labels and text the node
-    attributes ``x`` (a list), ``y`` and ``text``, and splits the graph attributes ``train_idx``, ... (lists of nodes).
+    Nodes are the external ids; weights become the edge attribute ``weight``, features, labels, text and splits the node
+    attributes ``x`` (a list), ``y``, ``text`` and ``train_mask``, ``val_mask``, ``test_mask``.
     networkx groups edges by their source; edges of one source keep their order.
 
     Args:
@@ -217,10 +236,7 @@ def to_networkx(graph: Graph | HeteroGraph, *, features: bool = True) -> Any:
         result.add_edges_from((u, v, {"weight": w}) for (u, v), w in zip(ends, weights, strict=True))
     add_rows(result, nodes, graph.x if features else None, graph.y, graph.text)
     result.graph.update(precision(edge_weight=graph.edge_weight, x=graph.x if features else None, y=graph.y))
-    for key in SPLITS:
-        index = getattr(graph, f"{key}_idx")
-        if index is not None:
-            result.graph[f"{key}_idx"] = [nodes[i] for i in index.tolist()]
+    add_splits(result, nodes, {key: index for key in SPLITS if (index := getattr(graph, f"{key}_idx")) is not None})
     if features and graph.feature_names is not None:
         result.graph["feature_names"] = graph.feature_names
     result.name = graph.name or ""

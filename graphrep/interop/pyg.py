@@ -24,8 +24,8 @@ def from_pyg(data: Any, *, target: str | None = None) -> Graph | HeteroGraph:
 
     Weights come from ``edge_weight``, or from an ``edge_attr`` with one column. Masks of shape (N,) become splits;
     for several splits side by side (N, S) the first is taken. What :func:`to_pyg` adds is taken over: ``ids``,
-    ``name``, ``feature_names``, ``text``, ``directed``, and ``train_idx``, ``val_idx``, ``test_idx`` where these name
-    the same nodes as the masks in another order.
+    ``name``, ``feature_names``, ``text``, ``directed``, and ``train_idx``, ``val_idx``, ``test_idx`` where there is no
+    mask or these name the same nodes in another order.
 
     Args:
         data: ``HeteroData`` gives a :class:`HeteroGraph`, in which every mask ``<name>_mask`` of the target type is

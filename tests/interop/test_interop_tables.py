@@ -267,6 +267,15 @@ def test_foreign_typed_networkx_graphs() -> None:
         gr.from_networkx(graph, node_type="kind")
 
 
+def test_a_target_that_is_no_type_is_named() -> None:
+    graph = gr.HeteroGraph({("a", "r", "b"): [[0], [0]]}, y=[1], target="a")
+    for library in ("pyg", "networkx"):
+        with pytest.raises(UnknownNameError, match='There is no node type "c"'):
+            getattr(gr, f"from_{library}")(getattr(gr, f"to_{library}")(graph), target="c")
+    with pytest.raises(UnknownNameError, match='There is no node type "c"'):
+        gr.from_pandas(*gr.to_pandas(graph), target_type="c")
+
+
 def test_a_subgraph_keeps_what_is_left_of_the_splits() -> None:
     graph = gr.Graph([[0, 1, 2], [1, 2, 0]], ids=["a", "b", "c"], train_idx=[2, 0], feature_names=None)
     part = gr.to_networkx(graph).subgraph(["a", "b"])
@@ -312,3 +321,20 @@ def test_matrices_of_interactions() -> None:
     data = Interactions([0, 1, 1], [1, 0, 2], [2.0, 1.0, 3.0])
     assert np.array_equal(data.to_scipy().toarray(), matrix)
     assert np.array_equal(data.replace(part=[0, 2, 2]).to_scipy("test").toarray(), matrix * [[0], [1]])
+
+
+def test_networkx_can_write_what_we_give_it(tmp_path) -> None:
+    graph = gr.load("karate").replace(train_idx=[0, 5], name="club")
+    nx.write_graphml(gr.to_networkx(graph), tmp_path / "club.graphml")
+    found = gr.from_networkx(nx.read_graphml(tmp_path / "club.graphml", node_type=int))
+    assert found.train_idx.tolist() == [0, 5]
+    assert torch.equal(found.y, graph.y)
+    assert found.edge_weight.sum() == graph.edge_weight.sum()
+
+
+def test_a_number_per_node_is_a_feature_with_a_name() -> None:
+    graph = nx.path_graph(2)
+    nx.set_node_attributes(graph, {0: 1.5, 1: 2.5}, "x")
+    found = gr.from_networkx(graph)
+    assert found.x.tolist() == [[1.5], [2.5]]
+    assert found.feature_names == ("x",)
