@@ -1,4 +1,4 @@
-"""Graphs and where they come from: the `Graph` object, files, named data sets, saved embeddings.
+"""Graphs and where they come from: the graph objects, files, named data sets, saved embeddings.
 
 Names load on first use, so that importing this package loads neither torch nor any optional library. (The functions
 `read` and `check` have modules of the same name: take `read` from ``graphrep`` or from ``graphrep.data.read``.)
@@ -13,8 +13,15 @@ _NAMES = {
     "Embeddings": "embeddings",
     "Graph": "graph",
     "GraphWarning": "check",
+    "HeteroGraph": "hetero",
+    "Homogeneous": "_homogeneous",
+    "Interactions": "interactions",
+    "KnowledgeGraph": "links",
+    "LinkSplit": "links",
     "ReadReport": "report",
     "as_graph": "read",
+    "as_hetero": "coerce",
+    "as_interactions": "coerce",
     "atomic_write": "write",
     "card": "datasets",
     "list_datasets": "datasets",

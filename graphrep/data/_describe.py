@@ -32,6 +32,8 @@ def describe(graph: Graph, undirected: bool | None) -> str:
         parts.append(f"{graph.num_classes} {'labels' if graph.y.dim() == 2 else 'classes'}")
     if graph.ids is not None:
         parts.append("text ids" if isinstance(graph.ids, np.ndarray) else "integer ids")
+    if graph.text is not None:
+        parts.append("a text per node")
     split = [len(part) for part in (graph.train_idx, graph.val_idx, graph.test_idx) if part is not None]
     if split:
         parts.append("split " + "/".join(str(n) for n in split))

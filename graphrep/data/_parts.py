@@ -1,27 +1,36 @@
-"""Turning what users pass (lists, numpy, torch of any integer type) into the tensors a Graph holds."""
+"""Turning what users pass (lists, numpy, torch of any integer type) into the tensors a graph holds."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from graphrep.data.check import check_weight
+from graphrep.data.check import check_node_ids, check_rows, check_weight
 from graphrep.errors import DTypeError, ShapeError
+from graphrep.kernels import CSR
 from graphrep.kernels._build import group_by_row
 from graphrep.kernels._check import check_edge_index
 
 __all__ = [
+    "apart",
     "as_edge_index",
     "as_features",
     "as_ids",
     "as_labels",
+    "as_scipy",
+    "as_split",
     "as_tensor",
+    "as_text",
     "as_weight",
+    "build_csr",
+    "class_count",
     "pad_rows",
+    "restored",
     "sorted_rows",
     "sparse_features",
 ]
@@ -116,6 +125,16 @@ def sparse_features(indptr: Any, indices: Any, data: Any, shape: tuple[int, ...]
     )
 
 
+def as_scipy(x: Tensor) -> Any:
+    """(N, F) features, dense or torch sparse CSR, as a scipy CSR array."""
+    import scipy.sparse as sp
+
+    if x.layout is torch.strided:
+        return sp.csr_array(x.detach().cpu().numpy())
+    arrays = (x.values(), x.col_indices(), x.crow_indices())
+    return sp.csr_array(tuple(part.detach().cpu().numpy() for part in arrays), shape=tuple(x.shape))
+
+
 def _quietly(make: Any) -> Tensor:
     """Hides that torch warns once that CSR support is in beta; users of this package can do nothing about it."""
     with warnings.catch_warnings():
@@ -136,6 +155,13 @@ def as_labels(value: Any) -> Tensor | None:
     return tensor.long() if tensor.dim() == 1 and not tensor.is_floating_point() else tensor
 
 
+def class_count(y: Tensor | None) -> int:
+    """Largest class number + 1, or the columns of a label matrix; 0 without labels."""
+    if y is None or y.numel() == 0:
+        return 0
+    return int(y.shape[1]) if y.dim() == 2 else int(y.max()) + 1
+
+
 def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
     """An int64 tensor or a numpy array of text, one axis."""
     if value is None:
@@ -146,8 +172,8 @@ def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
         value = value.long().cpu()
     else:
         array = np.asarray(value)
-        if array.dtype == object and all(isinstance(v, str) for v in array.flat):
-            array = array.astype(str)
+        if array.dtype.kind in "OT" and all(isinstance(v, str) for v in array.flat):
+            array = np.array(array.tolist(), dtype=str)
         if array.dtype.kind not in "iuU":
             raise DTypeError(f"ids must be integers or text; got {array.dtype}.", hint="[str(i) for i in ids]")
         value = array if array.dtype.kind == "U" else torch.from_numpy(array.astype(np.int64))
@@ -155,6 +181,35 @@ def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
         raise ShapeError(f"ids must have one axis; got shape {tuple(value.shape)}.", hint="ids.reshape(-1)")
     result: Tensor | np.ndarray[Any, Any] = value
     return result
+
+
+def as_text(value: Any, count: int, owner: str = "the graph") -> np.ndarray[Any, Any] | None:
+    """(N,) text of variable width (numpy's ``StringDType``), so that one long text does not widen all the others."""
+    if value is None:
+        return None
+    array = value if isinstance(value, np.ndarray) else np.array(list(value), dtype=object)
+    if array.ndim != 1:
+        raise ShapeError(f"text must have one axis; got shape {array.shape}.", hint="one string per node")
+    if array.dtype.kind not in "UT":
+        wrong = [v for v in array.tolist() if not isinstance(v, str)]
+        if wrong:
+            raise DTypeError(f"text holds {wrong[0]!r}, which is no string.", hint='"" for a node without text')
+    check_rows(len(array), count, "text", owner)
+    return array.astype(np.dtypes.StringDType())
+
+
+def as_split(index: Any, num_nodes: int, key: str, owner: str = "the graph") -> Tensor | None:
+    """Node numbers (S,) int64 from node numbers or from a mask (N,)."""
+    if index is None:
+        return None
+    tensor = as_tensor(index, key)
+    if tensor.dtype == torch.bool:
+        check_rows(tensor.shape[0], num_nodes, key, owner)
+        tensor = tensor.nonzero().reshape(-1)
+    if tensor.is_floating_point() and tensor.numel():
+        raise DTypeError(f"{key} must hold node numbers; got {tensor.dtype}.", hint=f"{key}.long()")
+    check_node_ids(tensor, num_nodes, key)
+    return tensor.long()
 
 
 def pad_rows(x: Tensor, count: int) -> Tensor:
@@ -166,33 +221,73 @@ def pad_rows(x: Tensor, count: int) -> Tensor:
     return sparse_features(crow, x.col_indices(), x.values(), (count, x.shape[1]))
 
 
-def sorted_rows(row: Tensor, col: Tensor, weight: Tensor | None, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+def build_csr(row: Tensor, col: Tensor, weight: Tensor | None, shape: tuple[int, int]) -> CSR:
+    """The matrix of these entries, sorted by :func:`sorted_rows`; parallel entries stay apart."""
+    rowptr, sorted_col, perm = sorted_rows(row, col, weight, *shape)
+    value = None if weight is None else weight.index_select(0, perm)
+    return CSR(rowptr, sorted_col, value, num_cols=shape[1], perm=perm)
+
+
+class _Pieces(NamedTuple):
+    """A sparse CSR tensor, which torch cannot deep-copy, taken apart."""
+
+    crow: Tensor
+    col: Tensor
+    value: Tensor
+    shape: tuple[int, ...]
+
+
+def apart(value: Any) -> Any:
+    """A part of a graph in a form that can be copied and pickled; :func:`restored` undoes it."""
+    if isinstance(value, Mapping):
+        return {key: apart(part) for key, part in value.items()}
+    if isinstance(value, Tensor) and value.layout is torch.sparse_csr:
+        return _Pieces(value.crow_indices(), value.col_indices(), value.values(), tuple(value.shape))
+    return value
+
+
+def restored(kind: Any, parts: dict[str, Any]) -> Any:
+    """An object from its constructor's arguments: what a copy or a pickle of an immutable object calls."""
+    return kind(**{key: _together(part) for key, part in parts.items()})
+
+
+def _together(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _together(part) for key, part in value.items()}
+    if isinstance(value, _Pieces):
+        return _quietly(lambda: torch.sparse_csr_tensor(*value[:3], size=value.shape, check_invariants=False))
+    return value
+
+
+def sorted_rows(
+    row: Tensor, col: Tensor, weight: Tensor | None, num_rows: int, num_cols: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Groups entries by row, sorted by column inside each row and by weight among equal columns.
 
     Two stable counting sorts, or one when the columns already ascend; O(E + N).
 
     Returns:
-        rowptr (N + 1,), col (E,), perm (E,) positions in the given order.
+        rowptr (num_rows + 1,), col (E,), perm (E,) positions in the given order.
     """
-    dtype = torch.int32 if max(num_nodes, row.numel()) < _INT32_LIMIT else torch.int64
+    dtype = torch.int32 if max(num_rows, num_cols, row.numel()) < _INT32_LIMIT else torch.int64
     row, col = row.to(dtype), col.to(dtype)
-    rowptr, sorted_col, perm = _two_passes(row, col, num_nodes)
+    rowptr, sorted_col, perm = _two_passes(row, col, num_rows, num_cols)
     if weight is not None and _has_duplicates(rowptr, sorted_col):
         by_weight = torch.argsort(weight, stable=True)
-        rowptr, sorted_col, perm = _two_passes(row[by_weight], col[by_weight], num_nodes)
+        rowptr, sorted_col, perm = _two_passes(row[by_weight], col[by_weight], num_rows, num_cols)
         perm = by_weight[perm]
     return rowptr, sorted_col, perm
 
 
-def _two_passes(row: Tensor, col: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+def _two_passes(row: Tensor, col: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor, Tensor]:
     """Sorts by row, then column; what is sorted already (as every reader leaves it) is only looked at."""
     if bool((row[1:] >= row[:-1]).all()) and bool(((col[1:] >= col[:-1]) | (row[1:] > row[:-1])).all()):
-        rowptr = torch.searchsorted(row, torch.arange(num_nodes + 1, dtype=row.dtype, device=row.device))
+        rowptr = torch.searchsorted(row, torch.arange(num_rows + 1, dtype=row.dtype, device=row.device))
         return rowptr.to(row.dtype), col, torch.arange(row.numel(), dtype=row.dtype, device=row.device)
     if bool((col[1:] >= col[:-1]).all()):
-        return group_by_row(row, col, num_nodes)
-    _, row, first = group_by_row(col, row, num_nodes)
-    rowptr, sorted_col, second = group_by_row(row, col[first], num_nodes)
+        return group_by_row(row, col, num_rows)
+    _, row, first = group_by_row(col, row, num_cols)
+    rowptr, sorted_col, second = group_by_row(row, col[first], num_rows)
     return rowptr, sorted_col, first[second]
 
 

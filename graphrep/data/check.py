@@ -5,7 +5,8 @@ Importing this module loads neither torch nor numba: the warning category is nam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphrep.errors import DTypeError, GraphrepError, IndexRangeError, NonFiniteError, ShapeError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GraphWarning",
+    "about",
     "check_features",
     "check_ids",
     "check_node_ids",
@@ -40,6 +42,15 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+@contextlib.contextmanager
+def about(part: str) -> Iterator[None]:
+    """Puts `part` (``node type "paper"``) in front of the message of an error raised inside."""
+    try:
+        yield
+    except GraphrepError as error:
+        raise type(error)(f"{part}: {error.message}", hint=error.hint) from None
+
+
 def check_nodes(edge_index: Tensor, num_nodes: int, source: str) -> None:
     """Raises unless every end point is in ``0..num_nodes-1``; `source` says where `num_nodes` comes from."""
     import torch
@@ -62,11 +73,11 @@ def check_nodes(edge_index: Tensor, num_nodes: int, source: str) -> None:
         )
 
 
-def check_rows(count: int, num_nodes: int, name: str) -> None:
-    """Raises unless `name` has one row per node."""
+def check_rows(count: int, num_nodes: int, name: str, owner: str = "the graph") -> None:
+    """Raises unless `name` has one row per node of `owner`."""
     if count != num_nodes:
         raise ShapeError(
-            f"{name} has {count} rows but the graph has {num_nodes} nodes.", hint=f"one row of {name} per node"
+            f"{name} has {count} rows but {owner} has {num_nodes} nodes.", hint=f"one row of {name} per node"
         )
 
 
@@ -132,11 +143,11 @@ def check_features(x: Tensor) -> None:
     )
 
 
-def check_ids(ids: Tensor | np.ndarray[Any, Any], num_nodes: int) -> None:
+def check_ids(ids: Tensor | np.ndarray[Any, Any], num_nodes: int, owner: str = "the graph") -> None:
     """Raises unless `ids` holds one distinct id per node."""
     import numpy as np
 
-    check_rows(len(ids), num_nodes, "ids")
+    check_rows(len(ids), num_nodes, "ids", owner)
     array = np.asarray(ids)
     if array.dtype.kind in "iu" and bool((array[1:] > array[:-1]).all()):
         return  # ascending, as our readers number them: no need to look for repeats

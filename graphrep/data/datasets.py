@@ -6,11 +6,11 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from graphrep.data.cards import Card, card, list_datasets, resolve
 from graphrep.data.check import grouped
-from graphrep.data.graph import Graph
-from graphrep.errors import FileFormatError, GraphrepError
+from graphrep.errors import FileFormatError
 
 __all__ = ["cache_dir", "card", "data_roots", "list_datasets", "load", "resolve"]
 
@@ -39,8 +39,8 @@ def load(
     *,
     verify: bool = True,
     edges: str | None = None,
-) -> Graph:
-    """A named data set as an undirected graph.
+) -> Any:
+    """A named data set.
 
     Args:
         name: ``digits``, ``karate``, ``lesmis`` and ``davis`` are always there; the other sets of
@@ -52,10 +52,14 @@ def load(
         verify: compare the file's checksum with the card.
         edges: another array of the file that holds edges (``raw_edge_index``, ``knn10_edge_index``).
 
+    Returns:
+        What the card's kind says: ``graph``: an undirected :class:`Graph` (with ``text`` for the sets of the family
+        ``tag``); ``hetero``: a :class:`HeteroGraph`; ``interactions``: :class:`Interactions`; ``link split``: a
+        :class:`LinkSplit`; ``knowledge graph``: a :class:`KnowledgeGraph`.
+
     Raises:
         UnknownNameError: no such data set.
         FileFormatError: the file is missing (the message says where it was looked for) or differs from the card.
-        GraphrepError: the set is of a kind that a Graph cannot hold.
 
     Example:
         >>> load("karate")
@@ -70,17 +74,14 @@ def load(
         from graphrep.data.embedded import BUILDERS
 
         return BUILDERS[entry.name]()
-    if entry.kind != "graph":
-        raise GraphrepError(
-            f"{entry.full_name} is of kind {entry.kind!r}, which cannot be loaded as a Graph yet.",
-            hint="graphrep list datasets shows the kinds; a set of kind graph works",
-        )
     path = _find(entry, data_dir)
     if verify:
         _verify(path, entry)
     from graphrep.data.npz import read_npz
 
-    return read_npz(path, edges=edges or entry.edges_key, directed=False)
+    if entry.kind == "graph" or edges is not None:
+        return read_npz(path, edges=edges or entry.edges_key, directed=False)
+    return read_npz(path)
 
 
 def _find(entry: Card, data_dir: str | os.PathLike[str] | None) -> Path:

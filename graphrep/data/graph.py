@@ -13,7 +13,7 @@ from torch import Tensor
 from graphrep.data import _parts, check
 from graphrep.data._describe import describe
 from graphrep.data.check import GraphWarning
-from graphrep.errors import DTypeError, GraphrepError, ShapeError, UnknownNameError
+from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels import CSR
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["Graph"]
 
 _FIELDS = (
     "edge_index", "edge_weight", "x", "y", "num_nodes", "ids", "train_idx", "val_idx", "test_idx",
-    "feature_names", "name", "report",
+    "feature_names", "text", "name", "report",
 )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ class Graph:
             they are; default: :meth:`is_undirected` looks.
         train_idx, val_idx, test_idx: node numbers of a split.
         feature_names: F names.
+        text: (N,) strings, kept as a numpy array of variable width.
         name: what the graph is called in reports.
         report: what the reader understood.
 
@@ -75,6 +76,7 @@ class Graph:
     val_idx: Tensor | None
     test_idx: Tensor | None
     feature_names: tuple[str, ...] | None
+    text: np.ndarray[Any, Any] | None
     name: str | None
     report: ReadReport | None
     _cache: dict[str, CSR]
@@ -94,6 +96,7 @@ class Graph:
         val_idx: ArrayLike | None = None,
         test_idx: ArrayLike | None = None,
         feature_names: Sequence[str] | None = None,
+        text: Sequence[str] | np.ndarray[Any, Any] | None = None,
         name: str | None = None,
         report: ReadReport | None = None,
     ) -> None:
@@ -105,8 +108,9 @@ class Graph:
         put(self, "ids", _parts.as_ids(ids))
         self._set_rows(_parts.as_features(x), _parts.as_labels(y), num_nodes)
         for key, index in (("train_idx", train_idx), ("val_idx", val_idx), ("test_idx", test_idx)):
-            put(self, key, self._as_split(index, key))
+            put(self, key, _parts.as_split(index, self.num_nodes, key))
         put(self, "feature_names", self._as_feature_names(feature_names))
+        put(self, "text", _parts.as_text(text, self.num_nodes))
         put(self, "name", name)
         put(self, "report", report)
         if directed is False and not self.is_undirected():
@@ -145,18 +149,6 @@ class Graph:
         put(self, "x", x)
         put(self, "y", y)
 
-    def _as_split(self, index: ArrayLike | None, key: str) -> Tensor | None:
-        if index is None:
-            return None
-        tensor = _parts.as_tensor(index, key)
-        if tensor.dtype == torch.bool:
-            check.check_rows(tensor.shape[0], self.num_nodes, key)
-            tensor = tensor.nonzero().reshape(-1)
-        if tensor.is_floating_point():
-            raise DTypeError(f"{key} must hold node numbers; got {tensor.dtype}.", hint=f"{key}.long()")
-        check.check_node_ids(tensor, self.num_nodes, key)
-        return tensor.long()
-
     def _as_feature_names(self, names: Sequence[str] | None) -> tuple[str, ...] | None:
         if names is None:
             return None
@@ -171,7 +163,7 @@ class Graph:
 
     @classmethod
     def coerce(cls, graph: Any) -> Graph:
-        """A Graph from a Graph, PyG ``Data``, (2, E) tensor, CSR, scipy matrix or networkx graph.
+        """A Graph from a Graph, PyG ``Data``, (2, E) tensor, CSR, scipy matrix, networkx graph or table of edges.
 
         Raises:
             DTypeError: an object of another kind.
@@ -229,9 +221,7 @@ class Graph:
     @property
     def num_classes(self) -> int:
         """Largest class number + 1, or the columns of a label matrix; 0 without labels."""
-        if self.y is None or self.y.numel() == 0:
-            return 0
-        return int(self.y.shape[1]) if self.y.dim() == 2 else int(self.y.max()) + 1
+        return _parts.class_count(self.y)
 
     @property
     def device(self) -> torch.device:
@@ -265,11 +255,10 @@ class Graph:
             source, destination = torch.cat([source, destination]), torch.cat([destination, source])
             weight = None if weight is None else torch.cat([weight, weight])
         row, col = (source, destination) if direction == "out" else (destination, source)
-        rowptr, col, perm = _parts.sorted_rows(row, col, weight, self.num_nodes)
-        value = None if weight is None else weight.index_select(0, perm)
-        if direction == "both":
-            perm = perm % self.num_edges
-        return CSR(rowptr, col, value, num_cols=self.num_nodes, perm=perm)
+        csr = _parts.build_csr(row, col, weight, (self.num_nodes, self.num_nodes))
+        if direction != "both":
+            return csr
+        return CSR._trusted(csr.rowptr, csr.col, csr.value, csr.num_cols, csr.perm % self.num_edges)
 
     def is_undirected(self) -> bool:
         """Whether every edge is stored in both directions with equal weights; looked up once, O(E)."""
@@ -292,6 +281,11 @@ class Graph:
         graph = self.replace(edge_index=result.edge_index, edge_weight=result.edge_weight, report=None)
         object.__setattr__(graph, "_undirected", True)
         return graph
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the parts; matrices are built again when asked for."""
+        parts = {key: _parts.apart(getattr(self, key)) for key in _FIELDS}
+        return _parts.restored, (Graph, {**parts, "directed": True if self._undirected is False else None})
 
     def __repr__(self) -> str:
         return f"Graph({self.name + ': ' if self.name else ''}{describe(self, self._undirected)})"

@@ -1,8 +1,9 @@
 """Graphs in numpy archives: scipy's ``save_npz`` matrices, and archives with one array per part of the graph.
 
 The second form holds ``edge_index`` (2, E), and optionally ``num_nodes``, ``edge_weight`` (E,), features as ``x``
-(N, F) or in CSR pieces ``x_indptr``, ``x_indices``, ``x_data``, ``x_shape``, labels ``y``, ``ids``, and a split
-``train_idx``, ``val_idx``, ``test_idx``. Nothing is ever unpickled.
+(N, F) or in CSR pieces ``x_indptr``, ``x_indices``, ``x_data``, ``x_shape``, labels ``y``, ``ids``, a split
+``train_idx``, ``val_idx``, ``test_idx``, and text as ``text_bytes``, ``text_offsets``. Archives with several kinds of
+nodes go to :mod:`graphrep.data.npz_kinds`. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -21,20 +22,13 @@ from graphrep.data._bytes import require_file
 from graphrep.data.canonical import canonical_edges
 from graphrep.data.check import GraphWarning, check_nodes, grouped
 from graphrep.data.graph import Graph
+from graphrep.data.npz_kinds import features_of, kind_of, read_kind, text_of
 from graphrep.data.report import ReadReport
 from graphrep.errors import FileFormatError, GraphrepError, ShapeError, UnknownNameError
 
 __all__ = ["read_npz"]
 
 _SPLITS = ("train_idx", "val_idx", "test_idx")
-_OTHER_KINDS = {
-    "vectors": ("embeddings", "graphrep.load_embeddings reads it"),
-    "target_type": ("a graph with several node types", "graphrep cannot load this kind as a Graph yet"),
-    "rel_movie_actor": ("a graph with several node types", "graphrep cannot load this kind as a Graph yet"),
-    "train_user": ("user-item interactions", "graphrep cannot load this kind as a Graph yet"),
-    "num_relations": ("a knowledge graph", "graphrep cannot load this kind as a Graph yet"),
-    "train_pos": ("a link split without a graph", "load the graph that it was made from"),
-}
 
 
 def read_npz(
@@ -44,14 +38,22 @@ def read_npz(
     weight: bool | str | None = None,
     directed: bool | None = None,
     keep_self_loops: bool = False,
-) -> Graph:
-    """Reads a graph archive; :func:`graphrep.read` has the arguments.
+) -> Any:
+    """Reads an archive; :func:`graphrep.read` has the arguments and says what comes back.
 
     Raises:
         FileFormatError: not a readable archive, or one that holds no graph.
         UnknownNameError: no such array.
     """
     arrays = _open(path)
+    other = None if edges or "edge_index" in arrays else kind_of(arrays)
+    if other is not None:
+        if isinstance(weight, str) or directed is not None or keep_self_loops:
+            raise GraphrepError(
+                f"{path.name} holds {other}, which is read as it is stored.",
+                hint="leave weight, directed and keep_self_loops out",
+            )
+        return read_kind(path.name, arrays, other, weight=weight is not False)
     if {"format", "shape", "data"} <= arrays.keys():
         parts, kind = _matrix_parts(path), "scipy matrix"
     else:
@@ -138,6 +140,8 @@ def _graph_parts(name: str, arrays: _Archive, edges: str | None, weight: bool | 
         parts["edge_weight"] = arrays[weight_key]
     if "num_nodes" in arrays:
         parts["num_nodes"] = int(arrays["num_nodes"])
+    if "text_bytes" in arrays:
+        parts["text"] = text_of(arrays, "text")
     parts.update({k: arrays[k] for k in ("y", "ids", *_SPLITS) if k in arrays})
     parts["x"] = _features(name, arrays)
     return parts
@@ -147,9 +151,8 @@ def _no_edges(name: str, arrays: _Archive, edges: str | None) -> GraphrepError:
     others = [key for key in arrays if key.endswith("edge_index")]
     if edges is not None:
         return UnknownNameError(f"{name} has no array {edges}.", hint=f"edges= one of {', '.join(others) or 'none'}")
-    for key, (what, hint) in _OTHER_KINDS.items():
-        if key in arrays:
-            return FileFormatError(f"{name} holds {what}, not a graph with one kind of node.", hint=hint)
+    if "vectors" in arrays:
+        return FileFormatError(f"{name} holds embeddings.", hint="graphrep.load_embeddings reads it")
     if others:
         return FileFormatError(f"{name} holds several graphs.", hint=f"edges= one of {', '.join(others)}")
     return FileFormatError(
@@ -167,15 +170,7 @@ def _features(name: str, arrays: _Archive) -> torch.Tensor | None:
             stacklevel=5,
         )
         return None
-    if "x" in arrays:
-        return _parts.as_features(arrays["x"])
-    if "x_indptr" not in arrays:
-        return None
-    missing = [key for key in ("x_indices", "x_data", "x_shape") if key not in arrays]
-    if missing:
-        raise FileFormatError(f"{name} has x_indptr but no {missing[0]}.", hint="all four pieces of a CSR matrix")
-    shape = tuple(int(n) for n in arrays["x_shape"])
-    return _parts.sparse_features(arrays["x_indptr"], arrays["x_indices"], arrays["x_data"], shape)
+    return features_of(arrays)
 
 
 def _clean(name: str, kind: str, parts: dict[str, Any], directed: bool | None, keep_self_loops: bool) -> Graph:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from graphrep.data._bytes import require_file
 from graphrep.data.graph import Graph
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, UnknownNameError
@@ -38,7 +40,7 @@ def read(
     directed: bool | None = None,
     keep_self_loops: bool = False,
     edges: str | None = None,
-) -> Graph:
+) -> Any:
     r"""Reads a graph from a file.
 
     Nodes are numbered by their sorted ids and edges are sorted and merged, so that the order of the rows does not
@@ -46,7 +48,8 @@ def read(
 
     Args:
         path: an edge list (csv, tsv, txt; also .gz, .bz2, .xz) with two or three columns: source, target and weight;
-            or an npz archive (a scipy matrix, or ``edge_index`` with features and labels); or
+            or an npz archive (a scipy matrix, ``edge_index`` with features and labels, or one of the sets with
+            several kinds of nodes that :mod:`graphrep.data.npz_kinds` describes); or
             ``nx:karate_club_graph``, a graph that networkx builds.
         sep: separator of a text file; default: found out.
         header: whether the first row holds column names; default: found out.
@@ -61,7 +64,9 @@ def read(
         edges: array of an npz archive that holds the edges; default ``edge_index``.
 
     Returns:
-        The graph. Integer ids that are exactly 0..N-1 are not kept in ``ids``; all others are.
+        A :class:`Graph`; for an archive of another kind a :class:`HeteroGraph`, :class:`Interactions`,
+        :class:`LinkSplit` or :class:`KnowledgeGraph`. Integer ids that are exactly 0..N-1 are not kept in ``ids``;
+        all others are.
 
     Raises:
         FileFormatError, EdgeListError, EmptyGraphError: the file is missing, damaged, empty or not a graph; the
@@ -90,8 +95,7 @@ def read(
             raise GraphrepError(f"{file.name}: {key} does not apply to this kind of file.", hint=f"leave {key} out")
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     options["directed"] = bool(directed) if target_reader == _TEXT else directed
-    graph: Graph = _load(target_reader)(file, weight=weight, keep_self_loops=keep_self_loops, **options)
-    return graph
+    return _load(target_reader)(file, weight=weight, keep_self_loops=keep_self_loops, **options)
 
 
 def _reader(file: Path) -> str:
@@ -155,25 +159,30 @@ def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **o
 
     Raises:
         UnknownNameError: neither a file nor a known name.
+        DTypeError: the file or the data set is not a graph with one kind of node.
     """
-    from graphrep.data.datasets import load, resolve
+    from graphrep.data.datasets import card, load
 
     if not isinstance(spec, str | os.PathLike):
         return as_graph(spec)
     text = str(spec)
     if text.startswith("nx:") or Path(text).is_file():
-        return read(text, **options)
+        return as_graph(read(text, **options))
     if text.startswith(("ogb:", "pyg:")):
         raise UnknownNameError(
             f"{text} cannot be loaded by name yet.", hint="load it with that library, then graphrep.from_pyg(data)"
         )
     if _has_known_suffix(text) or text.startswith((".", "/", "~")):
         require_file(Path(text))
-    resolve(text)
+    entry = card(text)
+    if entry.kind != "graph" and options.get("edges") is None:
+        from graphrep.data.coerce import not_a_graph
+
+        raise not_a_graph(f"{entry.full_name}, a data set of kind {entry.kind},", entry.kind)
     given = {key for key, value in options.items() if value not in (None, False)} - {"edges"}
     if given:
         raise GraphrepError(f"{min(given)} applies to files, and {text} is a named data set.", hint="leave it out")
-    graph = load(text, data_dir=data_dir, edges=options.get("edges"))
+    graph: Graph = load(text, data_dir=data_dir, edges=options.get("edges"))
     return (
         graph.replace(edge_weight=None) if options.get("weight") is False and graph.edge_weight is not None else graph
     )
@@ -185,7 +194,7 @@ def _has_known_suffix(text: str) -> bool:
 
 
 def as_graph(graph: Any) -> Graph:
-    """A Graph from a Graph, PyG ``Data``, (2, E) tensor or array, CSR, scipy matrix, networkx or DGL graph.
+    """A Graph from a Graph, PyG ``Data``, (2, E) tensor or array, CSR, scipy matrix, networkx or DGL graph, or table.
 
     A CSR's rows are destinations; entry (i, j) of a scipy matrix is an edge from i to j.
 
@@ -199,25 +208,18 @@ def as_graph(graph: Any) -> Graph:
     """
     if isinstance(graph, Graph):
         return graph
-    owners = {base.__module__.partition(".")[0] for base in type(graph).__mro__}
-    for owner, target in _CONVERTERS.items():
-        if owner in owners:
-            result: Graph = _load(target)(graph)
-            return result
+    from graphrep.data.coerce import converted, not_a_graph
+
+    result = converted(graph)
+    if isinstance(result, Graph):
+        return result
+    if result is not None:
+        raise not_a_graph(f"A {type(graph).__name__}", type(result).__name__)
     if isinstance(graph, str | os.PathLike):
         raise DTypeError(f"{graph!r} is text, not a graph.", hint="graphrep.read(path), or graphrep.load(name)")
-    if type(graph).__name__ == "ndarray" or "torch" in owners:
+    if type(graph).__name__ == "ndarray" or isinstance(graph, Tensor):
         return Graph(graph)
     raise DTypeError(
         f"A {type(graph).__name__} is not a graph.",
-        hint="Graph, PyG Data, edge_index (2, E), CSR, scipy matrix, networkx or DGL graph",
+        hint="Graph, PyG Data, edge_index (2, E), CSR, scipy matrix, networkx or DGL graph, pandas table of edges",
     )
-
-
-_CONVERTERS = {
-    "torch_geometric": "graphrep.interop.pyg:from_pyg",
-    "networkx": "graphrep.interop.networkx:from_networkx",
-    "scipy": "graphrep.interop.scipy:from_scipy",
-    "dgl": "graphrep.interop.dgl:from_dgl",
-    "graphrep": "graphrep.interop.scipy:from_csr",
-}

@@ -6,7 +6,11 @@ import importlib
 from typing import Any
 
 _NAMES = {
-    f"{way}_{library}": library for library in ("dgl", "networkx", "pyg", "scipy") for way in ("from", "to")
+    f"{way}_{library}": library
+    for library in ("dgl", "networkx", "pandas", "pyg", "scipy")
+    for way in ("from", "to")
+} | {
+    f"interactions_{name}": "interactions" for name in ("from_pandas", "from_pyg", "from_scipy", "to_pandas", "to_pyg")
 }  # fmt: skip
 
 __all__ = sorted(_NAMES)

@@ -134,10 +134,11 @@ def test_partial_features_are_left_out_with_a_warning(tmp_path) -> None:
         ({"edge_index": TRIANGLE, "x": np.array([[1.0], [np.nan], [0]])}, NonFiniteError, "Feature column 0 has NaN"),
         ({"edge_index": TRIANGLE, "x_indptr": np.array([0, 1])}, FileFormatError, "x_indptr but no x_indices"),
         ({"knn1_edge_index": TRIANGLE, "knn3_edge_index": TRIANGLE}, FileFormatError, "holds several graphs"),
-        ({"rel_pa": TRIANGLE, "target_type": np.array("p")}, FileFormatError, "several node types"),
-        ({"train_user": np.ones(2)}, FileFormatError, "user-item interactions"),
-        ({"num_relations": 3, "train": TRIANGLE}, FileFormatError, "a knowledge graph"),
-        ({"train_pos": TRIANGLE, "num_nodes": 3}, FileFormatError, "a link split"),
+        ({"rel_pa": TRIANGLE, "target_type": np.array("p")}, FileFormatError, "g.npz: rel_pa is not made of two node"),
+        ({"train_user": np.ones(2)}, FileFormatError, "g.npz: There is no array train_item"),
+        ({"num_relations": 3, "train": TRIANGLE}, FileFormatError, "There is no array num_entities"),
+        ({"train_pos": TRIANGLE}, FileFormatError, "There is no array num_nodes"),
+        ({"train_pos": TRIANGLE, "num_nodes": 2}, IndexRangeError, "train_pos refers to 2"),
         ({"vectors": np.ones((2, 2)), "ids": np.arange(2)}, FileFormatError, "embeddings"),
         (
             {

@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 import graphrep as gr
 from graphrep.data import GraphWarning, as_graph, cards, datasets, open_graph
 from graphrep.data.embedded import nearest_neighbor_edges
-from graphrep.errors import FileFormatError, UnknownNameError
+from graphrep.errors import DTypeError, FileFormatError, UnknownNameError
 
 REAL = [entry.full_name for entry in cards.list_datasets(kind="graph") if entry.family != "embedded"]
 
@@ -184,8 +184,11 @@ def test_checksums_are_compared(no_data, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["hetero/acm", "lastfm", "kg/umls", "tag/imdb_text", "cora_split702010"])
-def test_other_kinds_are_refused_by_name(no_data, name) -> None:
-    with pytest.raises(gr.GraphrepError, match="cannot be loaded as a Graph yet"):
+def test_commands_refuse_other_kinds_before_they_look_for_the_file(no_data, name) -> None:
+    with pytest.raises(DTypeError, match=f"{name}, a data set of kind .*, has .*, (which|not) .*Graph") as caught:
+        open_graph(name)
+    assert caught.value.hint
+    with pytest.raises(FileFormatError, match="is not there"):
         gr.load(name)
 
 

@@ -206,8 +206,11 @@ def test_pyg_attributes() -> None:
     assert graph.num_nodes == 3
     with pytest.warns(GraphWarning, match="edge_attr has 2 columns"):
         assert from_pyg(Data(edge_index=edges, edge_attr=torch.ones(2, 2))).edge_weight is None
-    with pytest.raises(DTypeError, match="several node types"):
-        from_pyg(HeteroData())
+    with pytest.raises(DTypeError, match="A HeteroData has several node types") as caught:
+        as_graph(HeteroData())
+    assert "to_homogeneous()" in caught.value.hint
+    with pytest.raises(GraphrepError, match='target="a" belongs to HeteroData'):
+        from_pyg(data, target="a")
     with pytest.raises(GraphrepError, match="no edge_index"):
         from_pyg(Data(x=torch.ones(2, 1)))
 
@@ -233,7 +236,7 @@ def test_dgl_attributes_and_errors() -> None:
     assert found.edge_weight.tolist() == [2, 3]
     hetero = dgl.heterograph({("a", "r", "b"): ([0], [0]), ("b", "s", "a"): ([0], [0])})
     with pytest.raises(DTypeError, match="node types"):
-        from_dgl(hetero)
+        as_graph(hetero)
 
 
 def test_dgl_agrees_on_degrees() -> None:

@@ -1,4 +1,4 @@
-"""GRACE, GCA, ProGCL, COSTA and CCA-SSG: values against dense float64, POT's share, batches, files, resumption, errors."""
+"""GRACE, GCA, ProGCL, COSTA, CCA-SSG: values against dense float64, POT, batches, files, resumption, errors."""
 
 from __future__ import annotations
 
