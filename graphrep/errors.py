@@ -4,13 +4,16 @@ from __future__ import annotations
 
 __all__ = [
     "CheckpointMismatchError",
+    "ChecksumError",
     "DTypeError",
     "DeviceError",
+    "DownloadError",
     "EdgeListError",
     "EmptyGraphError",
     "FileFormatError",
     "GraphrepError",
     "IndexRangeError",
+    "LeakySplitError",
     "MissingExtraError",
     "MissingFeaturesError",
     "MissingLabelsError",
@@ -93,3 +96,15 @@ class OutOfMemoryError(GraphrepError, MemoryError):
 
 class CheckpointMismatchError(GraphrepError):
     """A saved state belongs to another graph, other settings or another version."""
+
+
+class LeakySplitError(GraphrepError):
+    """What a model is tested on is part of what it was trained on."""
+
+
+class DownloadError(GraphrepError):
+    """A data set could not be fetched: no network, no such address, or a transfer that broke off."""
+
+
+class ChecksumError(DownloadError):
+    """What was fetched is not what the data set's card describes."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphrep.data.check import check_weight
+from graphrep.data.check import check_rows, check_weight
 from graphrep.errors import DTypeError, ShapeError
 from graphrep.kernels._build import group_by_row
 from graphrep.kernels._check import check_edge_index
@@ -20,6 +20,7 @@ __all__ = [
     "as_ids",
     "as_labels",
     "as_tensor",
+    "as_text",
     "as_weight",
     "pad_rows",
     "sorted_rows",
@@ -155,6 +156,21 @@ def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
         raise ShapeError(f"ids must have one axis; got shape {tuple(value.shape)}.", hint="ids.reshape(-1)")
     result: Tensor | np.ndarray[Any, Any] = value
     return result
+
+
+def as_text(value: Any, count: int) -> np.ndarray[Any, Any] | None:
+    """(N,) text of variable width (numpy's ``StringDType``), so that one long text does not widen all the others."""
+    if value is None:
+        return None
+    array = value if isinstance(value, np.ndarray) else np.array(list(value), dtype=object)
+    if array.ndim != 1:
+        raise ShapeError(f"text must have one axis; got shape {array.shape}.", hint="one string per node")
+    if array.dtype.kind not in "UT":
+        wrong = next((v for v in array.tolist() if not isinstance(v, str)), None)
+        if wrong is not None:
+            raise DTypeError(f"text holds {wrong!r}, which is no string.", hint='"" for a node without text')
+    check_rows(len(array), count, "text")
+    return array.astype(np.dtypes.StringDType())
 
 
 def pad_rows(x: Tensor, count: int) -> Tensor:

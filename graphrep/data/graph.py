@@ -24,7 +24,7 @@ __all__ = ["Graph"]
 
 _FIELDS = (
     "edge_index", "edge_weight", "x", "y", "num_nodes", "ids", "train_idx", "val_idx", "test_idx",
-    "feature_names", "name", "report",
+    "feature_names", "text", "name", "report",
 )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ class Graph:
             they are; default: :meth:`is_undirected` looks.
         train_idx, val_idx, test_idx: node numbers of a split.
         feature_names: F names.
+        text: (N,) strings, kept as a numpy array of variable width.
         name: what the graph is called in reports.
         report: what the reader understood.
 
@@ -75,6 +76,7 @@ class Graph:
     val_idx: Tensor | None
     test_idx: Tensor | None
     feature_names: tuple[str, ...] | None
+    text: np.ndarray[Any, Any] | None
     name: str | None
     report: ReadReport | None
     _cache: dict[str, CSR]
@@ -94,6 +96,7 @@ class Graph:
         val_idx: ArrayLike | None = None,
         test_idx: ArrayLike | None = None,
         feature_names: Sequence[str] | None = None,
+        text: Sequence[str] | np.ndarray[Any, Any] | None = None,
         name: str | None = None,
         report: ReadReport | None = None,
     ) -> None:
@@ -107,6 +110,7 @@ class Graph:
         for key, index in (("train_idx", train_idx), ("val_idx", val_idx), ("test_idx", test_idx)):
             put(self, key, self._as_split(index, key))
         put(self, "feature_names", self._as_feature_names(feature_names))
+        put(self, "text", _parts.as_text(text, self.num_nodes))
         put(self, "name", name)
         put(self, "report", report)
         if directed is False and not self.is_undirected():
