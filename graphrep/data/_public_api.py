@@ -21,7 +21,7 @@ __all__ = ["Documented", "documented"]
 
 _log = logging.getLogger(__name__)
 _LEFT_OUT = re.compile(
-    r"_|tests?$|test_|testing$|conftest$|setup$|distutils$|f2py$|externals$|experimental$|core$|doc$|matlib$"
+    r"_|test|conftest$|estimator_checks$|setup$|distutils$|f2py$|externals$|experimental$|core$|doc$|matlib$|cython_"
 )
 """Modules that are not walked: private, for tests, for building, deprecated, or with an effect when imported."""
 
@@ -89,15 +89,19 @@ def _import(name: str) -> ModuleType | None:
 
 
 def _members(module: ModuleType, package: str) -> Iterator[tuple[str, Any]]:
-    """Documented functions and classes that the module offers; those of other packages are not its own."""
+    """Documented functions and classes that the module offers: those of ``__all__``, or else those defined in it or
+    below it. What it takes from another package is not its own.
+    """
     listed = vars(module).get("__all__")
     names = vars(module) if listed is None else listed
     for name in sorted(str(name) for name in names):
         value = vars(module).get(name)
         if name.startswith("_") or not callable(value) or not _text(value, "__name__"):
             continue
-        owner = _text(value, "__module__").partition(".")[0]
-        own = owner == package or (not owner and listed is not None)
+        home = _text(value, "__module__")
+        own = (
+            f"{home}.".startswith(f"{module.__name__}.") if listed is None else home.partition(".")[0] in ("", package)
+        )
         if own and _text(value, "__doc__").strip():
             yield name, value
 

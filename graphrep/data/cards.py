@@ -104,9 +104,9 @@ def _cards() -> dict[str, Card]:
             entry["notes"] = tuple(entry.get("notes", ()))
             entry["citation"] = entry.get("citation", "").strip()
             if "download" in entry:
-                entry["download"] = Download(
-                    **{k: v if isinstance(v, str) else tuple(v) for k, v in entry["download"].items()}
-                )
+                where: dict[str, Any] = entry["download"]
+                lists = {key: tuple(where.pop(key, ())) for key in ("urls", "sha256")}
+                entry["download"] = Download(**where, **lists)
             found[f"{family}/{entry['name']}"] = Card(**entry)
     if not found:
         raise GraphrepError(f"No data set cards in {_folder()}.", hint="install graphrep again")

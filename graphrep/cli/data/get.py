@@ -66,7 +66,6 @@ def _bar(console: Console) -> Iterator[Any]:
         Progress,
         TaskID,
         TextColumn,
-        TimeRemainingColumn,
         TransferSpeedColumn,
     )
 

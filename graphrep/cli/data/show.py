@@ -77,7 +77,7 @@ def _facts(graph: Graph, name: str) -> dict[str, Any]:
 
     report = inspect(graph)
     degree = np.bincount(graph.edge_index[1].cpu().numpy(), minlength=graph.num_nodes)
-    spread = {
+    spread: dict[str, Any] = {
         "least": int(degree.min(initial=0 if not degree.size else degree[0])),
         "median": float(np.median(degree)) if degree.size else 0.0,
         "mean": float(degree.mean()) if degree.size else 0.0,

@@ -165,7 +165,7 @@ def as_lists(value: Any, source: str) -> np.ndarray[Any, Any]:
     Raises:
         FileFormatError: something else.
     """
-    found = value.items if isinstance(value, Call) else value
+    found = value.items if isinstance(value, Call) and value.name == "collections.defaultdict" else value
     if not isinstance(found, dict) or not all(isinstance(row, list) for row in found.values()):
         raise FileFormatError(f"{source} does not hold lists of neighbours.", hint="download it again")
     ends = [(int(node), int(other)) for node, row in found.items() for other in row]
