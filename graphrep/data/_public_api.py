@@ -89,9 +89,7 @@ def _import(name: str) -> ModuleType | None:
 
 
 def _members(module: ModuleType, package: str) -> Iterator[tuple[str, Any]]:
-    """Documented functions and classes that the module offers: those of ``__all__``, or else those defined in it or
-    below it. What it takes from another package is not its own.
-    """
+    """Documented functions and classes of ``__all__``, or else those that are defined in the module or below it."""
     listed = vars(module).get("__all__")
     names = vars(module) if listed is None else listed
     for name in sorted(str(name) for name in names):

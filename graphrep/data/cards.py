@@ -105,7 +105,7 @@ def _cards() -> dict[str, Card]:
             entry["citation"] = entry.get("citation", "").strip()
             if "download" in entry:
                 where: dict[str, Any] = entry["download"]
-                lists = {key: tuple(where.pop(key, ())) for key in ("urls", "sha256")}
+                lists: dict[str, Any] = {key: tuple(where.pop(key, ())) for key in ("urls", "sha256")}
                 entry["download"] = Download(**where, **lists)
             found[f"{family}/{entry['name']}"] = Card(**entry)
     if not found:

@@ -129,8 +129,7 @@ def as_array(value: Any, source: str) -> np.ndarray[Any, Any]:
         if isinstance(raw, Call) and raw.name.endswith("_codecs.encode"):
             raw = raw.args[0]
         if code[:1] in tuple("biuf") and isinstance(raw, str) and int(np.prod(shape)) <= _MOST_ITEMS:
-            order = dtype.state[1] if dtype.state and dtype.state[1] in "<>" else "<"
-            kind = np.dtype(code).newbyteorder(order)
+            kind = np.dtype(code).newbyteorder(">" if dtype.state and dtype.state[1] == ">" else "<")
             data = raw.encode("latin-1")
             if len(data) == kind.itemsize * int(np.prod(shape)):
                 array = np.frombuffer(data, dtype=kind).reshape(shape, order="F" if fortran else "C")
