@@ -11,6 +11,7 @@ __all__ = [
     "FileFormatError",
     "GraphrepError",
     "IndexRangeError",
+    "LeakySplitError",
     "MissingExtraError",
     "MissingFeaturesError",
     "MissingLabelsError",
@@ -61,6 +62,10 @@ class DTypeError(GraphrepError, TypeError):
 
 class NonFiniteError(GraphrepError):
     """NaN or infinity where a finite number is needed."""
+
+
+class LeakySplitError(GraphrepError):
+    """Edges that are held out for testing also occur in the training edges."""
 
 
 class EmptyGraphError(GraphrepError):

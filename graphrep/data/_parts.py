@@ -21,6 +21,7 @@ __all__ = [
     "as_labels",
     "as_tensor",
     "as_weight",
+    "fill_non_finite",
     "pad_rows",
     "sorted_rows",
     "sparse_features",
@@ -155,6 +156,14 @@ def as_ids(value: Any) -> Tensor | np.ndarray[Any, Any] | None:
         raise ShapeError(f"ids must have one axis; got shape {tuple(value.shape)}.", hint="ids.reshape(-1)")
     result: Tensor | np.ndarray[Any, Any] = value
     return result
+
+
+def fill_non_finite(x: Tensor, value: float) -> Tensor:
+    """`x` with `value` in the place of NaN and infinity; stored entries only where `x` is sparse."""
+    if x.layout is torch.strided:
+        return torch.nan_to_num(x, nan=value, posinf=value, neginf=value)
+    values = torch.nan_to_num(x.values(), nan=value, posinf=value, neginf=value)
+    return sparse_features(x.crow_indices(), x.col_indices(), values, tuple(x.shape))
 
 
 def pad_rows(x: Tensor, count: int) -> Tensor:
