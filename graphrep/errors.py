@@ -66,6 +66,10 @@ class NonFiniteError(GraphrepError):
     """NaN or infinity where a finite number is needed."""
 
 
+class LeakySplitError(GraphrepError):
+    """Edges that are held out for testing also occur in the training edges."""
+
+
 class EmptyGraphError(GraphrepError):
     """The graph has no nodes, or no edges where the method needs some."""
 

@@ -16,6 +16,7 @@ from graphrep.cli.options import (
     Device,
     Directed,
     DryRun,
+    FillNan,
     Format,
     GraphArgument,
     Json,
@@ -55,6 +56,7 @@ def embed(
     no_weight: NoWeight = False,
     directed: Directed = False,
     sep: Sep = None,
+    fill_nan: FillNan = None,
     seed: Seed = None,
     precision: Precision = None,
     device: Device = None,
@@ -115,6 +117,7 @@ def embed(
             **({"weight": False} if no_weight else {}),
             "directed": directed or None,
             "sep": sep,
+            "fill_nan": fill_nan,
         },
         "params": {
             "dim": dim,

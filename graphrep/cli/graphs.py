@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["announce", "find_graph", "headline", "inside_folder", "short_name"]
 
-_ENDINGS = re.compile(r"(\.(csv|tsv|txt|edges|edgelist|npz|parquet|gz))+$", re.IGNORECASE)
+_ENDINGS = re.compile(
+    r"(\.(csv|tsv|txt|edges|edgelist|npz|parquet|feather|graphml|gexf|gml|json|pt|gz))+$", re.IGNORECASE
+)
 
 
 def short_name(graph: str) -> str:

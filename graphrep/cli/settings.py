@@ -18,7 +18,7 @@ Settings = dict[str, dict[str, Any]]
 # Tables of a config file with their keys; [params] is free here and checked against the method's constructor.
 KEYS: dict[str, tuple[str, ...]] = {
     "run": ("command", "graph", "method", "recipe", "out", "format", "device", "threads", "deterministic", "data_dir"),
-    "read": ("source", "target", "weight", "directed", "sep", "header"),
+    "read": ("source", "target", "weight", "directed", "sep", "header", "fill_nan"),
     "params": (),
     "eval": ("protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver"),
 }

@@ -22,6 +22,7 @@ __all__ = [
     "as_tensor",
     "as_text",
     "as_weight",
+    "fill_non_finite",
     "pad_rows",
     "sorted_rows",
     "sparse_features",
@@ -171,6 +172,14 @@ def as_text(value: Any, count: int) -> np.ndarray[Any, Any] | None:
             raise DTypeError(f"text holds {wrong!r}, which is no string.", hint='"" for a node without text')
     check_rows(len(array), count, "text")
     return array.astype(np.dtypes.StringDType())
+
+
+def fill_non_finite(x: Tensor, value: float) -> Tensor:
+    """`x` with `value` in the place of NaN and infinity; stored entries only where `x` is sparse."""
+    if x.layout is torch.strided:
+        return torch.nan_to_num(x, nan=value, posinf=value, neginf=value)
+    values = torch.nan_to_num(x.values(), nan=value, posinf=value, neginf=value)
+    return sparse_features(x.crow_indices(), x.col_indices(), values, tuple(x.shape))
 
 
 def pad_rows(x: Tensor, count: int) -> Tensor:

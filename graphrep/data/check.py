@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphrep.errors import DTypeError, GraphrepError, IndexRangeError, NonFiniteError, ShapeError
+from graphrep.errors import (
+    DTypeError,
+    GraphrepError,
+    IndexRangeError,
+    LeakySplitError,
+    NonFiniteError,
+    ShapeError,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +25,7 @@ __all__ = [
     "GraphWarning",
     "check_features",
     "check_ids",
+    "check_leak",
     "check_node_ids",
     "check_nodes",
     "check_rows",
@@ -58,7 +66,7 @@ def check_nodes(edge_index: Tensor, num_nodes: int, source: str) -> None:
         raise IndexRangeError(
             f"edge_index refers to node {high} but {source} ({valid}).",
             hint=f"ids that start at 1 need edge_index - 1, or pass num_nodes={high + 1} "
-            "if the last node has no features",
+            "if the last node has no features.",
         )
 
 
@@ -103,11 +111,12 @@ def first_non_finite(values: Tensor) -> list[int]:
     return found
 
 
-def check_features(x: Tensor) -> None:
+def check_features(x: Tensor, *, hint: str = "torch.nan_to_num(x) puts 0 there; or leave the column out") -> None:
     """Raises when a feature is NaN or infinite, naming the first bad column and its rows.
 
     Args:
         x: (N, F) dense, or torch sparse CSR.
+        hint: what to do about it.
     """
     import torch
 
@@ -128,7 +137,7 @@ def check_features(x: Tensor) -> None:
     raise NonFiniteError(
         f"Feature column {column} has {kind} in {grouped(len(here))} of {grouped(x.shape[0])} rows "
         f"(first: rows {_listing(here)}).",
-        hint="torch.nan_to_num(x) puts 0 there; or leave the column out",
+        hint=hint,
     )
 
 
@@ -163,6 +172,33 @@ def check_node_ids(index: Tensor, num_nodes: int, name: str) -> None:
         raise IndexRangeError(
             f"{name} refers to node {low if low < 0 else high}; valid ids are 0..{num_nodes - 1}.",
             hint="node numbers, not the nodes' external ids",
+        )
+
+
+def check_leak(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any]) -> None:
+    """Raises when an edge of `test` (2, E) also stands in `train` (2, F), in either direction.
+
+    Example:
+        >>> import numpy as np
+        >>> check_leak(np.array([[0, 1], [1, 2]]), np.array([[1], [0]]))
+        Traceback (most recent call last):
+        ...
+        graphrep.errors.LeakySplitError: 1 of 1 test edges also occur in the training edges (reversed direction).
+        Try: graphrep data split --undirected; pass --allow-leak to go on anyway.
+    """
+    import numpy as np
+
+    train, test = np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64)
+    size = int(max(train.max(initial=0), test.max(initial=0))) + 1
+    known = train[0] * size + train[1]
+    same = np.isin(test[0] * size + test[1], known)
+    leaked = same | np.isin(test[1] * size + test[0], known)
+    if leaked.any():
+        how = "" if same[leaked].all() else " (reversed direction)" if not same.any() else " (some reversed)"
+        raise LeakySplitError(
+            f"{grouped(int(leaked.sum()))} of {grouped(test.shape[1])} test edges also occur in the training edges"
+            f"{how}.",
+            hint="graphrep data split --undirected; pass --allow-leak to go on anyway.",
         )
 
 

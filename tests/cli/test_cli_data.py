@@ -159,9 +159,8 @@ def test_split_nodes(run: Run, folder: Path) -> None:
 
 def test_split_refuses_what_makes_no_sense(run: Run, folder: Path) -> None:
     assert "Say what to split" in run("data", "split", "karate", code=2).stderr
-    assert (
-        "Say what to split" in run("data", "split", "karate", "--links", "80/10/10", "--nodes", "1/0/0", code=2).stderr
-    )
+    both = ("--links", "80/10/10", "--nodes", "1/0/0")
+    assert "Say what to split" in run("data", "split", "karate", *both, code=2).stderr
     assert "three numbers" in run("data", "split", "karate", "--links", "85-5-10", code=2).stderr
     assert "add up to 1 or 100" in run("data", "split", "karate", "--links", "85/5/5", code=2).stderr
     assert "neither npz nor csv" in run("data", "split", "karate", "--links", "80/10/10", "-o", "a.txt", code=2).stderr

@@ -211,7 +211,7 @@ def test_open_graph_tells_files_from_names(no_data, monkeypatch) -> None:
             open_graph(missing)
     with pytest.raises(UnknownNameError, match="Unknown data set"):
         open_graph("kar")
-    with pytest.raises(UnknownNameError, match="pyg:Planetoid/Cora cannot be loaded by name yet"):
+    with pytest.raises(FileFormatError, match="pyg:Planetoid/Cora is not there"):
         open_graph("pyg:Planetoid/Cora")
     with pytest.raises(gr.GraphrepError, match="sep applies to files"):
         open_graph("karate", sep=",")
