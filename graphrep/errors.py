@@ -102,10 +102,6 @@ class CheckpointMismatchError(GraphrepError):
     """A saved state belongs to another graph, other settings or another version."""
 
 
-class LeakySplitError(GraphrepError):
-    """What a model is tested on is part of what it was trained on."""
-
-
 class DownloadError(GraphrepError):
     """A data set could not be fetched: no network, no such address, or a transfer that broke off."""
 

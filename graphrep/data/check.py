@@ -12,7 +12,6 @@ from graphrep.errors import (
     DTypeError,
     GraphrepError,
     IndexRangeError,
-    LeakySplitError,
     NonFiniteError,
     ShapeError,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "GraphWarning",
     "check_features",
     "check_ids",
-    "check_leak",
     "check_node_ids",
     "check_nodes",
     "check_rows",
@@ -172,33 +170,6 @@ def check_node_ids(index: Tensor, num_nodes: int, name: str) -> None:
         raise IndexRangeError(
             f"{name} refers to node {low if low < 0 else high}; valid ids are 0..{num_nodes - 1}.",
             hint="node numbers, not the nodes' external ids",
-        )
-
-
-def check_leak(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any]) -> None:
-    """Raises when an edge of `test` (2, E) also stands in `train` (2, F), in either direction.
-
-    Example:
-        >>> import numpy as np
-        >>> check_leak(np.array([[0, 1], [1, 2]]), np.array([[1], [0]]))
-        Traceback (most recent call last):
-        ...
-        graphrep.errors.LeakySplitError: 1 of 1 test edges also occur in the training edges (reversed direction).
-        Try: graphrep data split --undirected; pass --allow-leak to go on anyway.
-    """
-    import numpy as np
-
-    train, test = np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64)
-    size = int(max(train.max(initial=0), test.max(initial=0))) + 1
-    known = train[0] * size + train[1]
-    same = np.isin(test[0] * size + test[1], known)
-    leaked = same | np.isin(test[1] * size + test[0], known)
-    if leaked.any():
-        how = "" if same[leaked].all() else " (reversed direction)" if not same.any() else " (some reversed)"
-        raise LeakySplitError(
-            f"{grouped(int(leaked.sum()))} of {grouped(test.shape[1])} test edges also occur in the training edges"
-            f"{how}.",
-            hint="graphrep data split --undirected; pass --allow-leak to go on anyway.",
         )
 
 

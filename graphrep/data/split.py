@@ -173,11 +173,11 @@ def check_leak(train: Any, test: Any, *, directed: bool = False, name: str = "te
     if not leaks:
         return
     reversed_only = 0 if directed else int((back & ~same).sum())
-    how = "same direction" if not reversed_only else "reversed direction"
+    how = " (reversed direction)" if reversed_only else ""
     if 0 < reversed_only < leaks:
-        how = f"{grouped(leaks - reversed_only)} in the same direction, {grouped(reversed_only)} reversed"
+        how = f" ({grouped(leaks - reversed_only)} in the same direction, {grouped(reversed_only)} reversed)"
     raise LeakySplitError(
-        f"{grouped(leaks)} of {grouped(same.size)} {name} edges also occur in the training edges ({how}).",
+        f"{grouped(leaks)} of {grouped(same.size)} {name} edges also occur in the training edges{how}.",
         hint="graphrep data split --undirected; pass --allow-leak to go on anyway.",
     )
 

@@ -11,7 +11,7 @@ import torch
 
 import graphrep as gr
 from graphrep import errors
-from graphrep.data.check import check_leak
+from graphrep.data.split import check_leak
 from graphrep.registry import METHODS, lookup
 
 

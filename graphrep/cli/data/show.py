@@ -62,8 +62,9 @@ def show(
             console.say(line)
         payload |= _facts(found, graph)
         for name in ("degrees", "weights", "features", "labels", "split", "text"):
-            if payload.get(f"{name}_line"):
-                console.say(f"  {name:<10} {payload.pop(f'{name}_line')}")
+            line = payload.pop(f"{name}_line")
+            if line:
+                console.say(f"  {name:<10} {line}")
     if entry is not None:
         payload["card"] = _card(console, entry)
     console.finish(payload)
