@@ -17,7 +17,7 @@ from graphrep.data._public_api import Documented, documented
 from graphrep.data.canonical import canonical_edges
 from graphrep.data.graph import Graph
 
-__all__ = ["PACKAGES", "pydocs"]
+__all__ = ["PACKAGES", "pydocs", "pydocs_with_classes"]
 
 PACKAGES = ("networkx", "numpy", "scipy", "sklearn")
 _SHORT = {"np": "numpy", "nx": "networkx", "sp": "scipy"}
@@ -25,12 +25,18 @@ _MIN_COUNT = 3
 
 
 def pydocs() -> Graph:
-    """Builds the graph.
+    """The graph alone; what ``graphrep.load("pydocs")`` gives."""
+    return pydocs_with_classes()[0]
+
+
+def pydocs_with_classes() -> tuple[Graph, list[str]]:
+    """Builds the graph, and the names of its classes.
 
     Returns:
         Node ids are public paths (``numpy.linalg.svd``), ``text`` the first paragraph of each docstring, ``y`` the
         subpackage, ``x`` sparse TF-IDF values of the words of the summaries (rows of unit length, words of at least
         three summaries, English stop words left out). Edges are undirected. Installed versions alone decide the result.
+        Class k is the k-th of the names (``numpy.linalg``, ...), which are sorted.
     """
     entries = documented(PACKAGES)
     texts = [summary(entry.doc, entry.path.rpartition(".")[2]) for entry in entries]
@@ -39,11 +45,12 @@ def pydocs() -> Graph:
     ids = [entry.path for entry in entries]
     result = canonical_edges(torch.from_numpy(references(entries)), None, len(ids), directed=False)
     x, words = _word_features(texts)
-    _, y = np.unique([subpackage(entry) for entry in entries], return_inverse=True)
-    return Graph._canonical(
+    classes, y = np.unique([subpackage(entry) for entry in entries], return_inverse=True)
+    graph = Graph._canonical(
         result.edge_index, None, len(ids), undirected=True, x=x, y=torch.from_numpy(y.astype(np.int64)),
         ids=ids, text=texts, feature_names=words, name="pydocs",
     )  # fmt: skip
+    return graph, classes.tolist()
 
 
 def references(entries: list[Documented]) -> np.ndarray[Any, Any]:

@@ -57,7 +57,9 @@ def test_show_a_file_and_a_set_of_another_kind(run: Run) -> None:
     assert run("data", "show", "edges.csv", "-q").stdout == ""
     said = run("data", "show", "fb15k237").stdout
     assert "kind       knowledge graph, 14 541 nodes, 310 116 edges" in said
-    assert "The file of planetoid/cora is not there" in run("data", "show", "cora", code=2).stderr
+    away = run("data", "show", "cora")
+    assert "kind       graph, 2 708 nodes, 5 278 edges" in away.stdout
+    assert "Its file is not here. Try: graphrep data get planetoid/cora; or --data-dir" in away.stderr
 
 
 # check
@@ -207,6 +209,7 @@ def test_get_fetches_and_says_where(run: Run, folder: Path, served: dict[str, An
     path = folder / "cache" / "data" / "linkpred" / "usair.npz"
     assert done.stdout == f"linkpred/usair: {path}\n"
     assert "fetched USAir.mat" in done.stderr
+    assert "was here already" in run("data", "get", "usair").stdout
     assert run("data", "get", "usair", "-q").stdout == f"{path}\n"
     found = json.loads(run("data", "get", "usair", "--force", "--json").stdout)
     assert found["datasets"][0]["path"] == str(path)

@@ -13,7 +13,7 @@ import graphrep as gr
 from graphrep.data._numpydoc import see_also, summary
 from graphrep.data._public_api import Documented, documented
 from graphrep.data.cards import card
-from graphrep.data.embedded_pydocs import pydocs, references, subpackage
+from graphrep.data.embedded_pydocs import pydocs_with_classes, references, subpackage
 
 # docstrings
 
@@ -170,7 +170,9 @@ def test_its_parts_fit(graph: gr.Graph) -> None:
 
 
 def test_it_is_the_same_each_time(graph: gr.Graph) -> None:
-    again = pydocs()
+    again, classes = pydocs_with_classes()
+    assert classes[int(again.y[again.ids.tolist().index("numpy.linalg.svd")])] == "numpy.linalg"
+    assert len(classes) == graph.num_classes
     assert again.ids.tolist() == graph.ids.tolist()
     assert torch.equal(again.edge_index, graph.edge_index)
     assert torch.equal(again.x.values(), graph.x.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -38,19 +39,32 @@ def get(
       graphrep data get cora citeseer
     """  # noqa: D301
     from graphrep.data.cards import resolve
-    from graphrep.data.fetching import download
 
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     full_names = [resolve(name) for name in names]
     done: list[dict[str, Any]] = []
     for name in full_names:
         with _bar(console) as progress:
-            path = download(name, data_dir, force=force, verify=not no_verify, progress=progress)
-        done.append({"name": name, "path": str(path), "bytes": path.stat().st_size})
-        console.say(f"{name}: {path}")
+            path, fetched = _download(name, data_dir, force, not no_verify, progress)
+        done.append({"name": name, "path": str(path), "bytes": path.stat().st_size, "fetched": fetched})
+        console.say(f"{name}: {path}" + ("" if fetched else "   (was here already; --force fetches it again)"))
         if quiet and not as_json:
             typer.echo(str(path))
     console.finish({"datasets": done})
+
+
+def _download(name: str, data_dir: Path | None, force: bool, verify: bool, progress: Any) -> tuple[Path, bool]:
+    """The path of a set, and whether it had to be fetched."""
+    from graphrep.data.fetching import download
+
+    seen: list[str] = []
+
+    def show(file: str, received: int, total: int | None) -> None:
+        seen.append(file)
+        if progress is not None:
+            progress(file, received, total)
+
+    return download(name, data_dir, force=force, verify=verify, progress=show), bool(seen)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,8 +38,6 @@ def show(
       graphrep data show edges.csv
       graphrep data show cora
     """  # noqa: D301
-    from pathlib import Path
-
     from graphrep.cli.graphs import announce, find_graph
     from graphrep.cli.settings import parse_columns
     from graphrep.data.cards import card
@@ -56,7 +55,8 @@ def show(
     except UnknownNameError:
         entry = None
     payload: dict[str, Any] = {"graph": graph}
-    if entry is None or entry.kind == "graph":
+    missing = "" if entry is None else _missing(entry, data_dir)
+    if entry is None or (entry.kind == "graph" and not missing):
         found = find_graph(graph, data_dir=data_dir, read=options)
         for line in announce(found, graph):
             console.say(line)
@@ -66,7 +66,9 @@ def show(
             if line:
                 console.say(f"  {name:<10} {line}")
     if entry is not None:
-        payload["card"] = _card(console, entry)
+        payload["card"] = _card(console, entry, whole=entry.kind != "graph" or bool(missing))
+    if missing:
+        console.note(f"Its file is not here. Try: {missing}")
     console.finish(payload)
 
 
@@ -101,15 +103,28 @@ def _facts(graph: Graph, name: str) -> dict[str, Any]:
 _COUNTS = ("nodes", "edges", "self_loops", "isolated", "components")
 
 
-def _card(console: Console, entry: Card) -> dict[str, Any]:
-    """Prints a data set's card and returns it as plain values."""
+def _missing(entry: Card, data_dir: Path | None) -> str:
+    """What to do about the file of a set that is not here; empty when it is, or when none is needed."""
+    from graphrep.data.datasets import find_file
+    from graphrep.errors import FileFormatError
+
+    try:
+        if entry.file:
+            find_file(entry, data_dir)
+    except FileFormatError as error:
+        return error.hint or ""
+    return ""
+
+
+def _card(console: Console, entry: Card, *, whole: bool) -> dict[str, Any]:
+    """Prints a data set's card, with its counts if `whole`, and returns it as plain values."""
     import dataclasses
 
     about = "about " if entry.approximate else ""
     console.say(f"{entry.full_name}: {entry.description}")
     counts = f"{about}{grouped(entry.nodes)} nodes, {about}{grouped(entry.edges)} edges"
     rows = {
-        "kind": f"{entry.kind}, {counts}" if entry.kind != "graph" or entry.approximate else "",
+        "kind": f"{entry.kind}, {counts}" if whole or entry.approximate else "",
         "split": entry.split,
         "source": entry.source,
         "licence": entry.licence,
