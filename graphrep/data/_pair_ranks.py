@@ -1,8 +1,9 @@
 """Pairs of distinct nodes as one number each, and draws from the pairs that no edge uses.
 
 Unordered pair (i, j), i < j, has rank ``j (j - 1) / 2 + i``; ordered pair (i, j), i != j, has rank
-``i (N - 1) + j - [j > i]``. So the unused pairs are the ranks between the edges' sorted ranks, and the r-th of them is
-found by binary search: no pair is ever drawn and refused, however dense the graph.
+``j (N - 1) + i - [i > j]``: ranks ascend as canonical edges do, by j, then i. The unused pairs are the ranks between the
+edges' sorted ranks, and the r-th of them is found by binary search: no pair is ever drawn and refused, however dense
+the graph.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["draw_unused", "num_pairs", "pair_of", "rank_of"]
+__all__ = ["draw_unused", "num_pairs", "pair_of", "rank_of", "sorted_distinct"]
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +31,7 @@ def rank_of(pairs: Array, num_nodes: int, *, directed: bool) -> Array:
     """
     i, j = np.asarray(pairs, dtype=np.int64)
     low, high = np.minimum(i, j), np.maximum(i, j)
-    ranks: Array = i * (num_nodes - 1) + j - (j > i) if directed else high * (high - 1) // 2 + low
+    ranks: Array = j * (num_nodes - 1) + i - (i > j) if directed else high * (high - 1) // 2 + low
     return ranks
 
 
@@ -43,9 +44,9 @@ def pair_of(ranks: Array, num_nodes: int, *, directed: bool) -> Array:
     """
     ranks = np.asarray(ranks, dtype=np.int64)
     if directed:
-        i = ranks // max(num_nodes - 1, 1)
-        j = ranks - i * (num_nodes - 1)
-        return np.stack([i, j + (j >= i)])
+        j = ranks // max(num_nodes - 1, 1)
+        i = ranks - j * (num_nodes - 1)
+        return np.stack([i + (i >= j), j])
     high = ((1.0 + np.sqrt(1.0 + 8.0 * ranks.astype(np.float64))) / 2.0).astype(np.int64)
     # The square root is rounded: move to the one number with high (high - 1) / 2 <= rank < (high + 1) high / 2.
     high -= high * (high - 1) // 2 > ranks
@@ -70,17 +71,22 @@ def draw_unused(used: Array, count: int, num_nodes: int, rng: np.random.Generato
     picked = _distinct(free, count, rng)
     # Below the r-th unused rank lie as many used ones as there are with used[k] - k <= r.
     below = np.searchsorted(used - np.arange(used.size, dtype=np.int64), picked, side="right")
-    return pair_of(picked + below, num_nodes, directed=directed)
+    return pair_of(rng.permutation(picked + below), num_nodes, directed=directed)
+
+
+def sorted_distinct(values: Array) -> Array:
+    """The distinct values in ascending order; by sorting, which for many numbers beats numpy's hash table."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
 
 
 def _distinct(population: int, count: int, rng: np.random.Generator) -> Array:
-    """`count` distinct numbers below `population`, uniform, in the order drawn."""
+    """`count` distinct numbers below `population`, every set of them equally likely, in ascending order."""
     if 3 * count >= population:
-        return rng.permutation(population)[:count]
+        return np.sort(rng.permutation(population)[:count])
     drawn = np.empty(0, dtype=np.int64)
     while drawn.size < count:
-        more = rng.integers(0, population, size=count - drawn.size + count // 8 + 8)
-        together = np.concatenate([drawn, more])
-        first = np.unique(together, return_index=True)[1]
-        drawn = together[np.sort(first)]
-    return drawn[:count]
+        more = rng.integers(0, population, size=count - drawn.size + (count - drawn.size) // 8 + 8)
+        drawn = sorted_distinct(np.concatenate([drawn, more]))
+    surplus = rng.choice(drawn.size, drawn.size - count, replace=False)
+    return np.delete(drawn, surplus)

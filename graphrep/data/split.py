@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from graphrep.data._node_split import PARTS, Array, NodeSplit, part_sizes, split_nodes
-from graphrep.data._pair_ranks import draw_unused, num_pairs, rank_of
+from graphrep.data._pair_ranks import draw_unused, num_pairs, rank_of, sorted_distinct
 from graphrep.data._structure import find_root
+from graphrep.data.canonical import canonical_edges
 from graphrep.data.check import grouped
 from graphrep.data.graph import Graph
 from graphrep.errors import EmptyGraphError, GraphrepError, LeakySplitError, ShapeError
@@ -93,14 +94,11 @@ def split_edges(
     graph = Graph.coerce(graph)
     count = graph.num_nodes
     directed = not graph.is_undirected() if directed is None else directed
-    pairs = graph.edge_index.cpu().numpy()
-    pairs = pairs[:, pairs[0] != pairs[1]]
-    if not pairs.size:
+    edges = canonical_edges(graph.edge_index, None, count, directed=directed).edge_index.numpy()
+    if not edges.size:
         raise EmptyGraphError("The graph has no edges to split.", hint="a graph with edges between different nodes")
-    if not directed:
-        pairs = np.sort(pairs, axis=0)
-    used, first = np.unique(rank_of(pairs, count, directed=directed), return_index=True)
-    edges = pairs[:, first]
+    edges = edges if directed else edges[:, edges[0] < edges[1]]
+    used = rank_of(edges, count, directed=directed)  # ascending, as canonical edges are sorted in the same way
     _, val, test = part_sizes(used.size, shares)
     rng = np.random.default_rng(seed)
     order = rng.permutation(used.size)
@@ -193,7 +191,7 @@ def _overlap(known: Array, asked: Array) -> tuple[Array, Array]:
     if not known.size or not asked.size:
         return (np.zeros(asked.shape[1], dtype=bool),) * 2
     base = int(max(known.max(), asked.max())) + 1
-    keys = np.unique(known[0] * base + known[1])
+    keys = sorted_distinct(known[0] * base + known[1])
     return _contains(keys, asked[0] * base + asked[1]), _contains(keys, asked[1] * base + asked[0])
 
 
