@@ -1,9 +1,9 @@
 """Pairs of distinct nodes as one number each, and draws from the pairs that no edge uses.
 
 Unordered pair (i, j), i < j, has rank ``j (j - 1) / 2 + i``; ordered pair (i, j), i != j, has rank
-``j (N - 1) + i - [i > j]``: ranks ascend as canonical edges do, by j, then i. The unused pairs are the ranks between the
-edges' sorted ranks, and the r-th of them is found by binary search: no pair is ever drawn and refused, however dense
-the graph.
+``j (N - 1) + i - [i > j]``: ranks ascend as canonical edges do, by j, then i. The unused pairs are the ranks between
+the edges' sorted ranks, and the r-th of them is found by binary search: no pair is ever drawn and refused, however
+dense the graph.
 """
 
 from __future__ import annotations

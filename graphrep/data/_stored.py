@@ -21,6 +21,7 @@ __all__ = ["Stored", "from_object", "from_path", "link_problems"]
 
 Array = np.ndarray[Any, Any]
 _SPLITS = ("train_idx", "val_idx", "test_idx", "train_mask", "val_mask", "test_mask")
+_SCHEMES = ("nx:", "ogb:", "pyg:")
 _LINKS = ("val_pos", "test_pos", "train_neg", "val_neg", "test_neg")
 
 
@@ -51,7 +52,7 @@ def from_path(
     from graphrep.data.datasets import find_file, load
 
     path, key = Path(spec), edges
-    if not path.exists() and not spec.startswith(("nx:", ".", "/", "~")) and not path.suffix:
+    if not path.exists() and not spec.startswith((*_SCHEMES, ".", "/", "~")) and not path.suffix:
         entry = card(spec)
         if not entry.file:
             return from_object(load(spec))
@@ -63,7 +64,7 @@ def from_path(
         if key is not None and key in arrays:
             return _from_arrays(path.stem, key, arrays)
         options = {**options, **({"edges": key} if key else {})}
-    return _from_reader(str(path) if path.exists() else spec, options)
+    return _from_reader(spec, data_dir, options)
 
 
 def _is_archive(path: Path) -> bool:
@@ -71,19 +72,19 @@ def _is_archive(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04" and path.suffix.lower() == ".npz"
 
 
-def _from_reader(path: str, options: Mapping[str, Any]) -> Stored:
+def _from_reader(spec: str, data_dir: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Stored:
     """Through the reader of the format; where it refuses NaN, the refusal is kept and the rest is read without it."""
-    from graphrep.data.read import read
+    from graphrep.data.read import open_graph
 
     problems: list[str] = []
     for more in ({}, {"fill_nan": 0.0}, {"fill_nan": 0.0, "weight": False}):
         try:
-            found = from_object(read(path, raw=True, **{**options, **more}))
+            found = from_object(open_graph(spec, data_dir=data_dir, raw=True, **{**options, **more}))
             break
         except NonFiniteError as error:
             problems.append(error.message)
     else:
-        read(path, raw=True, **options)
+        open_graph(spec, data_dir=data_dir, raw=True, **options)
     return dataclasses.replace(found, array="rows", problems=tuple(dict.fromkeys(problems)))
 
 

@@ -37,12 +37,12 @@ def check(
       graphrep data check edges.csv
       graphrep data check amazon_computers --json
     """  # noqa: D301
+    from graphrep.cli.data.reading import reading
     from graphrep.cli.graphs import inside_folder
-    from graphrep.cli.settings import parse_columns
     from graphrep.data.inspection import inspect
 
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
-    options = {**parse_columns(columns), **({"weight": False} if no_weight else {}), **({"sep": sep} if sep else {})}
+    options = reading(columns, no_weight, sep)
     report = inspect(inside_folder(graph), data_dir=data_dir, edges=edges, **options)
     for line in report.lines():
         console.say(line)

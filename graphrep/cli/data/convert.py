@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -49,21 +49,14 @@ def convert(
       graphrep data convert cora cora.graphml
       graphrep data convert messy.csv exact.npz --keep all --directed
     """  # noqa: D301
+    from graphrep.cli.data.reading import reading
     from graphrep.cli.graphs import announce, find_graph
-    from graphrep.cli.settings import parse_columns
     from graphrep.data.writers import write
 
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     if keep is not None and keep not in _KEEP:
         raise UnknownNameError(f'--keep "{keep}" is none of {", ".join(_KEEP)}.', hint="--keep all")
-    options: dict[str, Any] = {
-        **parse_columns(columns),
-        **({"weight": False} if no_weight else {}),
-        **({"sep": sep} if sep else {}),
-        **({"directed": True} if directed else {}),
-        **({"keep_self_loops": True} if keep == "loops" else {}),
-        **({"raw": True} if keep == "all" else {}),
-    }
+    options = reading(columns, no_weight, sep, directed=directed, keep_self_loops=keep == "loops", raw=keep == "all")
     graph = find_graph(source, data_dir=data_dir, read=options)
     for line in announce(graph, source):
         console.say(line)

@@ -38,18 +38,13 @@ def show(
       graphrep data show edges.csv
       graphrep data show cora
     """  # noqa: D301
+    from graphrep.cli.data.reading import reading
     from graphrep.cli.graphs import announce, find_graph
-    from graphrep.cli.settings import parse_columns
     from graphrep.data.cards import card
     from graphrep.errors import UnknownNameError
 
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
-    options: dict[str, Any] = {
-        **parse_columns(columns),
-        **({"weight": False} if no_weight else {}),
-        **({"sep": sep} if sep else {}),
-        **({"directed": True} if directed else {}),
-    }
+    options = reading(columns, no_weight, sep, directed=directed)
     try:
         entry = None if Path(graph).exists() else card(graph)
     except UnknownNameError:

@@ -71,8 +71,8 @@ def split(
       graphrep data split cora --per-class 20 --num-val 500 --num-test 1000 -o cora.split.csv
       graphrep data split edges.csv --links 70/10/20 --keep-connected --seed 3
     """  # noqa: D301
+    from graphrep.cli.data.reading import reading
     from graphrep.cli.graphs import announce, find_graph, short_name
-    from graphrep.cli.settings import parse_columns
     from graphrep.data.split import split_edges, split_nodes
     from graphrep.data.split_files import write_split
 
@@ -83,12 +83,7 @@ def split(
     target = out or Path(f"{short_name(graph)}.split.npz")
     if target.suffix.lower() not in (".npz", ".csv"):
         raise GraphrepError(f"{target} is neither npz nor csv.", hint=f"-o {target.with_suffix('.npz')}")
-    options: dict[str, Any] = {
-        **parse_columns(columns),
-        **({"weight": False} if no_weight else {}),
-        **({"sep": sep} if sep else {}),
-        **({"directed": True} if directed else {}),
-    }
+    options = reading(columns, no_weight, sep, directed=directed)
     found: Graph = find_graph(graph, data_dir=data_dir, read=options)
     for line in announce(found, graph):
         console.say(line)
