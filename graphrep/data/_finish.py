@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphrep.data import _parts
 from graphrep.data.canonical import Canonical, canonical_edges
-from graphrep.data.check import GraphWarning, check_features, check_nodes, grouped
+from graphrep.data.check import GraphWarning, check_features, check_nodes, check_rows, grouped
 from graphrep.data.graph import Graph
 from graphrep.data.report import ReadReport
 from graphrep.errors import FileFormatError
@@ -77,7 +77,7 @@ def finish(
         edge_weight = _parts.as_weight(edge_weight, edge_index.shape[1])
         _check_count(source, num_nodes, edge_index, parts)
         check_nodes(edge_index, num_nodes, f"{source} has {grouped(num_nodes)} nodes")
-    _clean_features(source, parts, cleaning)
+    _clean_features(source, num_nodes, parts, cleaning)
     directed = cleaning.directed if cleaning.directed is not None else bool(stated)
     raw = cleaning.raw
     result = canonical_edges(
@@ -130,13 +130,14 @@ def _check_count(source: str, num_nodes: int, edge_index: Tensor, parts: dict[st
         )
 
 
-def _clean_features(source: str, parts: dict[str, Any], cleaning: Cleaning) -> None:
+def _clean_features(source: str, num_nodes: int, parts: dict[str, Any], cleaning: Cleaning) -> None:
     """Fills NaN and infinity on request, else refuses them in the words of the command line."""
     x = parts.get("x")
     if x is None:
         return
     features = _parts.as_features(x)
     assert features is not None  # only None gives None
+    check_rows(features.shape[0], num_nodes, "x")
     parts["x"] = features
     if cleaning.fill_nan is not None:
         parts["x"] = _parts.fill_non_finite(features, cleaning.fill_nan)
