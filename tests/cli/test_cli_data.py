@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 import graphrep as gr
+from graphrep.cli.console import Console
+from graphrep.cli.data.get import _bar
 from graphrep.data import cards
 
 Run = Callable[..., Any]
@@ -176,8 +179,6 @@ def test_split_refuses_what_makes_no_sense(run: Run, folder: Path) -> None:
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The card of usair with a transfer that is played, not made: `error` makes it fail."""
-    import io
-
     import scipy.io
     import scipy.sparse as sp
 
@@ -214,6 +215,27 @@ def test_get_fetches_and_says_where(run: Run, folder: Path, served: dict[str, An
     found = json.loads(run("data", "get", "usair", "--force", "--json").stdout)
     assert found["datasets"][0]["path"] == str(path)
     assert run("data", "show", "usair").stdout.startswith("usair: 2 nodes, 1 edges")
+
+
+def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with _bar(Console()) as progress:
+        progress("USAir.mat", 500_000, 2_000_000)
+        progress("USAir.mat", 1_000_000, 2_000_000)
+    said = terminal.getvalue()
+    assert "USAir.mat" in said
+    assert "1.0/2.0 MB" in said
+    assert "/s" in said
+    assert "ETA" in said
+    with _bar(Console(quiet=True)) as nothing:
+        assert nothing is None
 
 
 def test_get_that_fails_is_a_failed_run(run: Run, folder: Path, served: dict[str, Any]) -> None:
