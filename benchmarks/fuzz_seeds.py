@@ -117,7 +117,9 @@ def _pt() -> list[bytes]:
     from torch_geometric.data import Data
 
     data = Data(x=torch.eye(4), edge_index=torch.from_numpy(_EDGES), y=torch.arange(4), name="g")
-    return [*_written("pt"), _saved(lambda file: torch.save(data, file))]
+    sparse = [torch.eye(4).to_sparse(), torch.eye(4).to_sparse_csr()]
+    more = [{"edge_index": torch.from_numpy(_EDGES), "x": x} for x in sparse]
+    return [*_written("pt"), *(_saved(lambda file, d=d: torch.save(d, file)) for d in (data, *more))]
 
 
 def seeds() -> dict[str, list[bytes]]:

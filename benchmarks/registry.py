@@ -23,6 +23,7 @@ FAMILIES = (
     "sampling",
     "contrast",
     "fastrp",
+    "reading",
 )
 
 

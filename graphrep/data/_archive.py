@@ -120,6 +120,10 @@ def read_array(file: IO[bytes], size: int) -> np.ndarray[Any, Any]:
             raise ValueError(f"its header promises {wanted} bytes and it has {filled}")
         room[filled : filled + len(piece)] = piece
         filled += len(piece)
+    if dtype.kind == "U":
+        letters = data.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if bool(((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters < 0xE000))).any()):
+            raise ValueError("it holds text with characters that do not exist")
     array = data.view(dtype)
     return array.reshape(shape[::-1]).transpose() if fortran else array.reshape(shape)
 

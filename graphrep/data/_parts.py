@@ -22,6 +22,7 @@ __all__ = [
     "as_tensor",
     "as_text",
     "as_weight",
+    "check_compressed",
     "fill_non_finite",
     "pad_rows",
     "sorted_rows",
@@ -104,11 +105,16 @@ def sparse_features(indptr: Any, indices: Any, data: Any, shape: tuple[int, ...]
     pieces = [as_tensor(part, name).detach().cpu().numpy() for part, name in ((data, "x_data"), (indices, "x_indices"))]
     values = pieces[0] if pieces[0].dtype in (np.float32, np.float64) else pieces[0].astype(np.float32)
     rows = as_tensor(indptr, "x_indptr").detach().cpu().numpy()
+    if len(shape) != 2:
+        raise ShapeError(f"x_shape must hold two numbers; got {tuple(shape)}.", hint="(N, F)")
+    check_compressed(rows, pieces[1], int(shape[0]), int(shape[1]), len(values), "The sparse features")
     try:
         matrix = sp.csr_array((values, pieces[1], rows), shape=tuple(int(n) for n in shape))
         matrix.check_format(full_check=True)
     except (ValueError, IndexError) as error:
         raise ShapeError(f"The sparse features do not form a {tuple(shape)} matrix: {error}.") from error
+    if int(matrix.shape[0]) * int(matrix.shape[1]) >= 2**63:
+        raise ShapeError(f"x cannot have shape {tuple(shape)}: torch counts its entries in 63 bits.")
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
@@ -116,6 +122,24 @@ def sparse_features(indptr: Any, indices: Any, data: Any, shape: tuple[int, ...]
     return _quietly(
         lambda: torch.sparse_csr_tensor(crow.long(), col.long(), value, size=matrix.shape, check_invariants=False)
     )
+
+
+def check_compressed(indptr: Any, indices: Any, rows: int, columns: int, entries: int, name: str) -> None:
+    """Raises unless `indptr` and `indices` (numpy) are those of a compressed matrix with `entries` stored numbers.
+
+    scipy's own check leaves out matrices whose last pointer is not positive, and its loops then write anywhere.
+    """
+    problem = ""
+    if indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu" or indptr.ndim != 1 or indices.ndim != 1:
+        problem = f"indptr and indices are {indptr.dtype} and {indices.dtype}, not lists of integers"
+    elif len(indptr) != rows + 1 or indptr[0] != 0 or not bool((indptr[1:] >= indptr[:-1]).all()):
+        problem = "indptr does not rise from 0, with one number more than there are rows"
+    elif int(indptr[-1]) > min(entries, len(indices)):
+        problem = f"indptr ends at {indptr[-1]} but {min(entries, len(indices))} numbers are stored"
+    elif len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= columns):
+        problem = f"an index is {int(indices.min()) if int(indices.min()) < 0 else int(indices.max())}"
+    if problem:
+        raise ShapeError(f"{name} do not form a {rows} x {columns} matrix: {problem}.", hint="scipy.sparse.csr_array")
 
 
 def _quietly(make: Any) -> Tensor:

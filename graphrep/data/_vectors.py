@@ -16,7 +16,7 @@ from graphrep.errors import FileFormatError, GraphrepError
 __all__ = ["read_text", "write_text"]
 
 _NEWLINE, _RETURN = 10, 13
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,16}")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def write_text(
@@ -132,7 +132,7 @@ def _unquoted(name: str) -> str:
 
 def _as_ids(names: list[str]) -> np.ndarray[Any, Any]:
     """Integers when every id is one as a program would print it, else text."""
-    if all(_INTEGER.fullmatch(n) for n in names):
+    if all(_INTEGER.fullmatch(n) and abs(int(n)) < 2**63 for n in names):
         return np.array([int(n) for n in names], dtype=np.int64)
     return np.array(names, dtype=str)
 

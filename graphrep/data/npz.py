@@ -80,11 +80,9 @@ def _matrix_parts(name: str, arrays: Archive) -> dict[str, Any]:
     pieces = _MATRIX_PIECES.get(kind)
     if pieces is None or not set(pieces) <= arrays.keys():
         raise FileFormatError(f"{name} holds a matrix in the form {kind!r}.", hint="scipy.sparse.save_npz(A.tocsr())")
+    _check_pieces(name, kind, shape[0], arrays)
     try:
-        matrix = getattr(sp, f"{kind}_array")(_matrix_arguments(arrays, pieces), shape=shape)
-        if kind in ("csr", "csc", "bsr"):
-            matrix.check_format(full_check=True)  # the conversion below trusts the indices
-        matrix = matrix.tocoo()
+        matrix = getattr(sp, f"{kind}_array")(_matrix_arguments(arrays, pieces), shape=shape).tocoo()
     except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise FileFormatError(
             f"{name} does not hold a {kind} matrix: {error}.", hint="scipy.sparse.save_npz writes one"
@@ -94,6 +92,23 @@ def _matrix_parts(name: str, arrays: Archive) -> dict[str, Any]:
     data = None if matrix.data.size and (matrix.data == 1).all() else matrix.data
     edge_index = np.stack([matrix.row, matrix.col])
     return {"edge_index": edge_index, "edge_weight": data, "num_nodes": shape[0], "weight_name": "the entries"}
+
+
+def _check_pieces(name: str, kind: str, size: int, arrays: Archive) -> None:
+    """Compressed forms are checked here, because scipy's conversions trust them."""
+    if kind not in ("csr", "csc", "bsr"):
+        return
+    block = (1, 1)
+    if kind == "bsr":
+        shape = arrays["data"].shape
+        block = shape[1:] if len(shape) == 3 and 0 not in shape[1:] else (0, 0)
+        if 0 in block or size % block[0] or size % block[1]:
+            raise ShapeError(f"{name}: blocks of shape {shape[1:]} do not tile a matrix of {size} rows.")
+    counts = (size // block[0], size // block[1])
+    pieces = (arrays.integers("indptr"), arrays.integers("indices"))
+    _parts.check_compressed(
+        *pieces, *counts, len(arrays["data"]) if arrays["data"].ndim else 0, f"The arrays of {name}"
+    )
 
 
 def _matrix_arguments(arrays: Archive, pieces: tuple[str, ...]) -> Any:

@@ -89,7 +89,10 @@ def _load(path: Path) -> Any:
         )
     missing = [c for c in known.values() if c not in torch.serialization.get_safe_globals()]
     try:
-        with torch.serialization.safe_globals(missing):  # takes out again what it was given, so only what is missing
+        # safe_globals takes out again all that it was given, so it gets only what is missing; indices of sparse tensors
+        # are not looked at unless that is asked for
+        checked = torch.sparse.check_sparse_tensor_invariants(True)
+        with torch.serialization.safe_globals(missing), checked:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or foreign pickle may fail anywhere inside torch
         raise _unreadable(path, error) from error
