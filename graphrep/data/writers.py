@@ -167,6 +167,10 @@ def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
         arrays["x_shape"] = np.array(graph.x.shape)
     if graph.feature_names is not None:
         arrays["feature_names"] = np.array(graph.feature_names, dtype=str)
+    if graph.text is not None:  # all strings joined, as strings of one width would take that of the longest
+        texts = [text.encode() for text in graph.text.tolist()]
+        arrays["text_bytes"] = np.frombuffer(b"".join(texts), dtype=np.uint8)
+        arrays["text_offsets"] = np.cumsum([0, *map(len, texts)], dtype=np.int64)
     return {key: _numpy(value) for key, value in arrays.items() if value is not None}
 
 

@@ -167,6 +167,15 @@ def test_its_parts_fit(graph: gr.Graph) -> None:
     assert report.one_way == report.self_loops == report.duplicates == 0
 
 
+def test_an_archive_keeps_the_texts(graph: gr.Graph, tmp_path: Path) -> None:
+    gr.write(graph, tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as stored:
+        joined, offsets = stored["text_bytes"].tobytes(), stored["text_offsets"]
+    texts = [joined[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    assert texts == graph.text.tolist()
+    assert gr.data.inspect(tmp_path / "p.npz").texts == graph.num_nodes
+
+
 def test_it_is_the_same_each_time(graph: gr.Graph) -> None:
     again, classes = pydocs_with_classes()
     assert classes[int(again.y[again.ids.tolist().index("numpy.linalg.svd")])] == "numpy.linalg"
