@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def test_an_archive_keeps_the_texts(graph: gr.Graph, tmp_path: Path) -> None:
     gr.write(graph, tmp_path / "p.npz")
     with np.load(tmp_path / "p.npz") as stored:
         joined, offsets = stored["text_bytes"].tobytes(), stored["text_offsets"]
-    texts = [joined[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    texts = [joined[a:b].decode() for a, b in itertools.pairwise(offsets)]
     assert texts == graph.text.tolist()
     assert gr.data.inspect(tmp_path / "p.npz").texts == graph.num_nodes
 
