@@ -31,8 +31,8 @@ def _groups(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for case in result["cases"]:
         params = case["params"]
-        shape = f"d={params['width']}" if "width" in params else f"H={params['heads']}"
-        label = f"{subject(case)}\n{shape}"
+        sizes = [f"{letter}={params[key]}" for letter, key in (("d", "width"), ("H", "heads")) if key in params]
+        label = "\n".join([subject(case), *sizes[:1]])
         if case["status"] == "ok":
             groups.setdefault(label, []).append(case)
     return groups

@@ -24,6 +24,7 @@ FAMILIES = (
     "contrast",
     "pot",
     "fastrp",
+    "reading",
 )
 
 

@@ -103,6 +103,10 @@ def run_family(family: str, options: argparse.Namespace) -> Path:
         from benchmarks.families.fastrp import measure
 
         result["cases"] = measure(options)
+    elif family == "reading":
+        from benchmarks.families.reading import measure
+
+        result["cases"] = measure(options)
     elif family == "quality":
         from benchmarks.quality_fastrp import measure
 

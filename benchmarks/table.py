@@ -120,7 +120,36 @@ def _quality_table(result: dict[str, Any]) -> str:
     return markdown(["method", "time", *(f"{share} labels, micro / macro F1" for share in shares)], rows)
 
 
-_SHORT: dict[str, Callable[[dict[str, Any]], str]] = {"fastrp": _fastrp_table, "quality": _quality_table}
+def _reading_table(result: dict[str, Any]) -> str:
+    """A row per file: time of the call and peak memory of the whole process, ours and the rivals'."""
+    rivals = _rivals(result)
+    rows = []
+    for case in result["cases"]:
+        records = {name: _ok(case, name) for name in (OURS, *rivals)}
+        if records[OURS] is not None:
+            cells = [
+                cell
+                for r in records.values()
+                for cell in (
+                    ("-", "-")
+                    if r is None
+                    else (seconds_text(r["seconds"]["median"]), f"{r['process_peak_bytes'] / 1e9:.2f} GB")
+                )
+            ]
+            rows.append([case["name"], *cells])
+    heads = [cell for name in (OURS, *rivals) for cell in (name, "peak")]
+    legend = (
+        "graphrep: ids sorted, both directions, repeats merged. pandas: `read_csv` and `factorize` alone. Fresh "
+        "processes in turn; peak of the whole process, imports included."
+    )
+    return markdown(["file", *heads], rows) + f"\n\n{legend}"
+
+
+_SHORT: dict[str, Callable[[dict[str, Any]], str]] = {
+    "fastrp": _fastrp_table,
+    "quality": _quality_table,
+    "reading": _reading_table,
+}
 
 
 def _footer(result: dict[str, Any]) -> str:
@@ -182,7 +211,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--no-plots", action="store_true")
     options = parser.parse_args(arguments)
-    results = {result["family"]: result for result in map(read_json, sorted(options.results.glob("*.json")))}
+    found = [read_json(path) for path in sorted(options.results.glob("*.json"))]
+    results = {result["family"]: result for result in found if "cases" in result}
     for family, result in results.items():
         write_text(options.results / f"{family}.md", full_table(result))
         if not options.no_plots:

@@ -38,6 +38,7 @@ _NAMES = {
     "to_pyg": "graphrep.interop.pyg",
     "to_scipy": "graphrep.interop.scipy",
     "tune_fastrp": "graphrep.tuning",
+    "write": "graphrep.data.writers",
 }
 
 __all__ = ["__version__", *sorted(_MODULES), *sorted(_NAMES)]

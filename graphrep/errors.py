@@ -4,14 +4,17 @@ from __future__ import annotations
 
 __all__ = [
     "CheckpointMismatchError",
+    "ChecksumError",
     "DTypeError",
     "DeviceError",
     "DivergedError",
+    "DownloadError",
     "EdgeListError",
     "EmptyGraphError",
     "FileFormatError",
     "GraphrepError",
     "IndexRangeError",
+    "LeakySplitError",
     "MissingExtraError",
     "MissingFeaturesError",
     "MissingLabelsError",
@@ -64,6 +67,10 @@ class NonFiniteError(GraphrepError):
     """NaN or infinity where a finite number is needed."""
 
 
+class LeakySplitError(GraphrepError):
+    """Edges that are held out for testing also occur in the training edges."""
+
+
 class EmptyGraphError(GraphrepError):
     """The graph has no nodes, or no edges where the method needs some."""
 
@@ -98,3 +105,11 @@ class CheckpointMismatchError(GraphrepError):
 
 class DivergedError(GraphrepError, ArithmeticError):
     """The loss or a gradient became NaN or infinite during training; the last good state was kept."""
+
+
+class DownloadError(GraphrepError):
+    """A data set could not be fetched: no network, no such address, or a transfer that broke off."""
+
+
+class ChecksumError(DownloadError):
+    """What was fetched is not what the data set's card describes."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from graphrep.errors import GraphrepError
+from graphrep.errors import DownloadError, GraphrepError
 
 __all__ = ["BAD_INPUT", "FAILED", "Console", "guarded", "to_json"]
 
@@ -92,7 +92,7 @@ def guarded(function: _F) -> _F:
                 return function(*args, **kwargs)
         except GraphrepError as error:
             _tell(error, verbose)
-            raise typer.Exit(BAD_INPUT) from None
+            raise typer.Exit(FAILED if isinstance(error, DownloadError) else BAD_INPUT) from None
         except KeyboardInterrupt as stopped:
             typer.echo(str(stopped) or "Interrupted.", err=True)
             raise typer.Exit(FAILED) from None

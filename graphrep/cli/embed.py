@@ -17,6 +17,7 @@ from graphrep.cli.options import (
     Directed,
     DryRun,
     Features,
+    FillNan,
     Format,
     GraphArgument,
     Json,
@@ -57,6 +58,7 @@ def embed(
     no_weight: NoWeight = False,
     directed: Directed = False,
     sep: Sep = None,
+    fill_nan: FillNan = None,
     seed: Seed = None,
     precision: Precision = None,
     device: Device = None,
@@ -118,6 +120,7 @@ def embed(
             **({"weight": False} if no_weight else {}),
             "directed": directed or None,
             "sep": sep,
+            "fill_nan": fill_nan,
         },
         "params": {
             "dim": dim,

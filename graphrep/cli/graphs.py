@@ -13,9 +13,11 @@ from graphrep.errors import FileFormatError, UnknownNameError
 if TYPE_CHECKING:
     from graphrep.data import Graph
 
-__all__ = ["announce", "find_graph", "headline", "short_name"]
+__all__ = ["announce", "find_graph", "headline", "inside_folder", "short_name"]
 
-_ENDINGS = re.compile(r"(\.(csv|tsv|txt|edges|edgelist|npz|parquet|gz))+$", re.IGNORECASE)
+_ENDINGS = re.compile(
+    r"(\.(csv|tsv|txt|edges|edgelist|npz|parquet|feather|graphml|gexf|gml|json|pt|gz))+$", re.IGNORECASE
+)
 
 
 def short_name(graph: str) -> str:
@@ -38,10 +40,10 @@ def find_graph(graph: str, *, data_dir: Path | None = None, read: Mapping[str, A
     """
     from graphrep.data.read import open_graph
 
-    return open_graph(_inside(graph), data_dir=data_dir, **(read or {}))
+    return open_graph(inside_folder(graph), data_dir=data_dir, **(read or {}))
 
 
-def _inside(graph: str) -> str:
+def inside_folder(graph: str) -> str:
     """The one graph file in a folder; anything but a folder with graph files is returned as it is.
 
     Raises:

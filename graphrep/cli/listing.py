@@ -39,7 +39,7 @@ def list_names(
 ) -> None:
     """Names of methods, data sets or recipes.
 
-    A data set that is marked * has its file here (or needs none).
+    A data set that is marked * has its file here (or needs none); counts marked ~ depend on installed versions.
     """
     console = Console(as_json=as_json, verbose=verbose)
     if kind not in KINDS:
@@ -75,7 +75,7 @@ def _datasets(task: str | None, needs: str | None, data_dir: Path | None) -> lis
     roots = data_roots(data_dir)
     rows = []
     for card in list_datasets(task=task):
-        has = {"features": card.features > 0, "labels": card.classes > 0, "text": card.family == "tag"}
+        has = {"features": card.features > 0, "labels": card.classes > 0, "text": card.text}
         if needs is not None and not has[needs]:
             continue
         here = not card.file or any((root / card.file).is_file() for root in roots)
@@ -90,6 +90,7 @@ def _datasets(task: str | None, needs: str | None, data_dir: Path | None) -> lis
                 "kind": card.kind,
                 "task": card.task,
                 "description": card.description,
+                "approximate": card.approximate,
             }
         )
     return rows
@@ -106,9 +107,16 @@ def _recipes(task: str | None) -> list[dict[str, Any]]:
     ]
 
 
+def _cell(row: dict[str, Any], column: str) -> str:
+    value = row[column]
+    if not isinstance(value, int):
+        return str(value)
+    return ("~" if row.get("approximate") else "") + grouped(value)
+
+
 def _table(console: Console, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     """Prints rows as columns; numbers to the right, the last column as it is."""
-    cells = [[grouped(v) if isinstance(v := row[c], int) else str(v) for c in columns] for row in rows]
+    cells = [[_cell(row, c) for c in columns] for row in rows]
     widths = [max(map(len, [c, *(line[i] for line in cells)])) for i, c in enumerate(columns)]
     right = [bool(rows) and isinstance(rows[0][c], int) for c in columns]
     for line in [list(columns), *cells] if rows else []:

@@ -16,6 +16,7 @@ __all__ = [
     "Directed",
     "DryRun",
     "Features",
+    "FillNan",
     "Format",
     "GraphArgument",
     "Json",
@@ -70,6 +71,9 @@ Columns = Annotated[
     typer.Option("--columns", metavar="S,T[,W]", help="columns of source, target, weight: names or numbers from 0"),
 ]
 Sep = Annotated[str | None, typer.Option("--sep", metavar="CHAR", help="column separator  [detected]")]
+FillNan = Annotated[
+    float | None, typer.Option("--fill-nan", metavar="X", help="put X in the place of NaN and infinity in features")
+]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="root of named data sets  [GRAPHREP_DATA, user cache]")
 ]

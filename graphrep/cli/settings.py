@@ -30,7 +30,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "data_dir",
         "features",
     ),
-    "read": ("source", "target", "weight", "directed", "sep", "header"),
+    "read": ("source", "target", "weight", "directed", "sep", "header", "fill_nan"),
     "params": (),
     "eval": ("protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver"),
 }

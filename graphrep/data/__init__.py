@@ -10,6 +10,8 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "CheckReport": "inspection",
+    "EdgeSplit": "split",
     "Embeddings": "embeddings",
     "Graph": "graph",
     "GraphWarning": "check",
@@ -18,17 +20,23 @@ _NAMES = {
     "Interactions": "interactions",
     "KnowledgeGraph": "links",
     "LinkSplit": "links",
+    "NodeSplit": "split",
     "ReadReport": "report",
     "as_graph": "read",
     "as_hetero": "coerce",
     "as_interactions": "coerce",
     "atomic_write": "write",
     "card": "datasets",
+    "check_leak": "split",
+    "download": "fetching.get",
+    "inspect": "inspection",
     "list_datasets": "datasets",
     "load": "datasets",
     "load_embeddings": "embeddings",
     "open_graph": "read",
     "save_embeddings": "embeddings",
+    "split_edges": "split",
+    "split_nodes": "split",
 }
 
 __all__ = sorted(_NAMES)

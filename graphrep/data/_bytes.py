@@ -17,11 +17,12 @@ from graphrep.errors import EmptyGraphError, FileFormatError
 
 __all__ = ["file_bytes", "require_file", "text_bytes"]
 
-_PACKED: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
-    b"\x1f\x8b": ("gzip", gzip.decompress),
-    b"BZh": ("bzip2", bz2.decompress),
-    b"\xfd7zXZ": ("xz", lzma.decompress),
+_PACKED: dict[bytes, tuple[str, Callable[[Path], Any]]] = {
+    b"\x1f\x8b": ("gzip", gzip.GzipFile),
+    b"BZh": ("bzip2", bz2.BZ2File),
+    b"\xfd7zXZ": ("xz", lzma.LZMAFile),
 }
+_UNPACK_MOST, _UNPACK_FREE = 200, 64 << 20  # a text that shrinks more than 200 times, above 64 MiB, is no edge list
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive (npz, xlsx, ...)",
     b"PAR1": "a parquet file",
@@ -59,7 +60,9 @@ def file_bytes(path: Path) -> np.ndarray[Any, Any]:
         for magic, (kind, unpack) in _PACKED.items():
             if start.startswith(magic):
                 try:
-                    return np.frombuffer(unpack(path.read_bytes()), dtype=np.uint8)
+                    return _unpacked(path, unpack)
+                except FileFormatError:
+                    raise
                 except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
                     raise FileFormatError(
                         f"{path} is a damaged or truncated {kind} file: {error}.", hint="download or pack it again"
@@ -71,6 +74,23 @@ def file_bytes(path: Path) -> np.ndarray[Any, Any]:
         raise FileFormatError(f"{path} cannot be read: {error.strerror or error}.", hint="check its rights") from error
 
 
+def _unpacked(path: Path, unpack: Callable[[Path], Any]) -> np.ndarray[Any, Any]:
+    """The content of a packed file, in pieces, so that a small file cannot fill the memory."""
+    packed = path.stat().st_size
+    content = bytearray()
+    with unpack(path) as file:
+        while piece := file.read(1 << 20):
+            content += piece
+            if len(content) > max(_UNPACK_FREE, _UNPACK_MOST * packed):
+                raise FileFormatError(
+                    f"{path} has {packed} bytes and unpacks to more than {len(content)}, which is no graph but a trap.",
+                    hint="unpack it yourself and give the result, if it is meant",
+                )
+    array = np.frombuffer(content, dtype=np.uint8)
+    array.flags.writeable = False  # as the bytes of an unpacked file are
+    return array
+
+
 def text_bytes(path: Path) -> np.ndarray[Any, Any]:
     """As :func:`file_bytes`, for a file that must be text: without a byte order mark, and without NUL bytes."""
     text = file_bytes(path)
@@ -80,7 +100,7 @@ def text_bytes(path: Path) -> np.ndarray[Any, Any]:
         foreign = f"binary (byte 0 at position {_first_nul(text)})"
     if foreign is not None:
         hint = (
-            "save it as UTF-8" if "UTF" in foreign else "graphrep reads csv, tsv and txt edge lists (also .gz) and npz"
+            "save it as UTF-8" if "UTF" in foreign else "name it after what it is: .npz, .parquet, .graphml, .pt, ..."
         )
         raise FileFormatError(f"{path} is not a text file but {foreign}.", hint=hint)
     return text[3:] if start.startswith(b"\xef\xbb\xbf") else text

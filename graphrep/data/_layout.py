@@ -12,7 +12,7 @@ from graphrep.data._numbers import parse_decimal
 from graphrep.data._tokens import BROKEN, ESCAPED, next_line, split_line
 from graphrep.errors import EdgeListError, UnknownNameError
 
-__all__ = ["SEPARATORS", "Layout", "Sample", "field_text", "find_layout"]
+__all__ = ["SEPARATORS", "Layout", "Sample", "choose_columns", "field_text", "find_layout"]
 
 SEPARATORS = ("\t", ";", ",", "|", " ")  # in order of preference; a space stands for any run of spaces and tabs
 _SAMPLE_LINES = 200
@@ -98,24 +98,56 @@ def find_layout(
     if header is None:
         header = _looks_like_header(rows)
     names = rows[0] if header else numbered
-    chosen = [_column(c, names, columns) for c in (source, target)]
-    by_header = header and source is None and target is None and columns > 2
-    if by_header:
-        found = [_named(names, known) for known in (_SOURCE_NAMES, _TARGET_NAMES)]
-        by_header = None not in found
-        chosen = found if by_header else chosen
-    ends = _fill(chosen)
-    third = _weight_column(weight, names, columns, ends, named=bool(by_header) and columns > 3)
-    wanted = (*ends, third) if third is not None else ends
+    wanted, by_header = _wanted(names, columns, source, target, weight, named=header)
     return Layout(
         separator=separator,
         header=header,
         columns=columns,
         wanted=wanted,
         names=tuple(names[c] if c < columns else numbered[-1] for c in wanted),
-        chosen=bool(by_header) or source is not None or target is not None,
+        chosen=by_header or source is not None or target is not None,
         start=sample.lines[0][2] if header else sample.lines[0][0],
     )
+
+
+def choose_columns(
+    names: list[str], *, source: int | str | None, target: int | str | None, weight: int | str | bool | None
+) -> tuple[int, ...]:
+    """Columns of source, target and perhaps weight in a table with these column names.
+
+    Raises:
+        UnknownNameError, EdgeListError: as :func:`find_layout`; or neither the names nor the caller say which.
+    """
+    wanted, by_header = _wanted(names, len(names), source, target, weight, named=True)
+    if len(names) > 3 and not by_header and source is None and target is None:
+        raise EdgeListError(
+            f"Expected 2 or 3 columns (source, target[, weight]), found {len(names)}: {', '.join(names[:8])}.",
+            hint="--columns S,T[,W] names the columns to use (by name, or by number from 0).",
+        )
+    return wanted
+
+
+def _wanted(
+    names: list[str],
+    columns: int,
+    source: int | str | None,
+    target: int | str | None,
+    weight: int | str | bool | None,
+    *,
+    named: bool,
+) -> tuple[tuple[int, ...], bool]:
+    """Columns of source, target and perhaps weight, and whether their names decided."""
+    chosen = [_column(c, names, columns) for c in (source, target)]
+    by_header = named and source is None and target is None and columns > 2
+    if by_header:
+        found = [_named(names, known) for known in (_SOURCE_NAMES, _TARGET_NAMES)]
+        by_header = None not in found
+        chosen = found if by_header else chosen
+    ends = _fill(chosen)
+    if ends[0] == ends[1]:
+        raise UnknownNameError(f'Column "{names[ends[0]]}" cannot be both source and target.', hint="name two columns")
+    third = _weight_column(weight, names, columns, ends, named=by_header and columns > 3)
+    return ((*ends, third) if third is not None else ends), by_header
 
 
 def _fill(chosen: list[int | None]) -> tuple[int, int]:

@@ -28,7 +28,9 @@ __all__ = [
     "as_text",
     "as_weight",
     "build_csr",
+    "check_compressed",
     "class_count",
+    "fill_non_finite",
     "pad_rows",
     "restored",
     "sorted_rows",
@@ -111,11 +113,16 @@ def sparse_features(indptr: Any, indices: Any, data: Any, shape: tuple[int, ...]
     pieces = [as_tensor(part, name).detach().cpu().numpy() for part, name in ((data, "x_data"), (indices, "x_indices"))]
     values = pieces[0] if pieces[0].dtype in (np.float32, np.float64) else pieces[0].astype(np.float32)
     rows = as_tensor(indptr, "x_indptr").detach().cpu().numpy()
+    if len(shape) != 2:
+        raise ShapeError(f"x_shape must hold two numbers; got {tuple(shape)}.", hint="(N, F)")
+    check_compressed(rows, pieces[1], int(shape[0]), int(shape[1]), len(values), "The sparse features")
     try:
         matrix = sp.csr_array((values, pieces[1], rows), shape=tuple(int(n) for n in shape))
         matrix.check_format(full_check=True)
     except (ValueError, IndexError) as error:
         raise ShapeError(f"The sparse features do not form a {tuple(shape)} matrix: {error}.") from error
+    if int(matrix.shape[0]) * int(matrix.shape[1]) >= 2**63:
+        raise ShapeError(f"x cannot have shape {tuple(shape)}: torch counts its entries in 63 bits.")
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
@@ -133,6 +140,24 @@ def as_scipy(x: Tensor) -> Any:
         return sp.csr_array(x.detach().cpu().numpy())
     arrays = (x.values(), x.col_indices(), x.crow_indices())
     return sp.csr_array(tuple(part.detach().cpu().numpy() for part in arrays), shape=tuple(x.shape))
+
+
+def check_compressed(indptr: Any, indices: Any, rows: int, columns: int, entries: int, name: str) -> None:
+    """Raises unless `indptr` and `indices` (numpy) are those of a compressed matrix with `entries` stored numbers.
+
+    scipy's own check leaves out matrices whose last pointer is not positive, and its loops then write anywhere.
+    """
+    problem = ""
+    if indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu" or indptr.ndim != 1 or indices.ndim != 1:
+        problem = f"indptr and indices are {indptr.dtype} and {indices.dtype}, not lists of integers"
+    elif len(indptr) != rows + 1 or indptr[0] != 0 or not bool((indptr[1:] >= indptr[:-1]).all()):
+        problem = "indptr does not rise from 0, with one number more than there are rows"
+    elif int(indptr[-1]) > min(entries, len(indices)):
+        problem = f"indptr ends at {indptr[-1]} but {min(entries, len(indices))} numbers are stored"
+    elif len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= columns):
+        problem = f"an index is {int(indices.min()) if int(indices.min()) < 0 else int(indices.max())}"
+    if problem:
+        raise ShapeError(f"{name} do not form a {rows} x {columns} matrix: {problem}.", hint="scipy.sparse.csr_array")
 
 
 def _quietly(make: Any) -> Tensor:
@@ -210,6 +235,14 @@ def as_split(index: Any, num_nodes: int, key: str, owner: str = "the graph") -> 
         raise DTypeError(f"{key} must hold node numbers; got {tensor.dtype}.", hint=f"{key}.long()")
     check_node_ids(tensor, num_nodes, key)
     return tensor.long()
+
+
+def fill_non_finite(x: Tensor, value: float) -> Tensor:
+    """`x` with `value` in the place of NaN and infinity; stored entries only where `x` is sparse."""
+    if x.layout is torch.strided:
+        return torch.nan_to_num(x, nan=value, posinf=value, neginf=value)
+    values = torch.nan_to_num(x.values(), nan=value, posinf=value, neginf=value)
+    return sparse_features(x.crow_indices(), x.col_indices(), values, tuple(x.shape))
 
 
 def pad_rows(x: Tensor, count: int) -> Tensor:

@@ -7,7 +7,17 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["components", "count_loops", "one_way"]
+__all__ = ["components", "count_loops", "find_root", "one_way"]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def find_root(parent: Any, node: Any) -> Any:
+    """The root of a node's tree in a union-find forest; halves the path on the way."""
+    root = np.int64(node)
+    while parent[root] != root:
+        parent[root] = parent[parent[root]]
+        root = parent[root]
+    return root
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -44,12 +54,7 @@ def components(pointer: Any, low: Any) -> Any:
             if u == v:
                 continue
             alone[u] = alone[v] = False
-            while parent[u] != u:
-                parent[u] = parent[parent[u]]
-                u = parent[u]
-            while parent[v] != v:
-                parent[v] = parent[parent[v]]
-                v = parent[v]
+            u, v = find_root(parent, u), find_root(parent, v)
             if u != v:
                 parent[v if u < v else u] = u if u < v else v
                 components -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,7 @@ from graphrep.errors import FileFormatError, GraphrepError
 __all__ = ["read_text", "write_text"]
 
 _NEWLINE, _RETURN = 10, 13
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def write_text(
@@ -25,6 +27,7 @@ def write_text(
     separator: str,
     *,
     header: str,
+    titles: Sequence[str] | None = None,
 ) -> None:
     """Writes a header line and one line per node: id, then the numbers.
 
@@ -35,6 +38,7 @@ def write_text(
         shape: (N, d).
         separator: one character.
         header: ``w2v`` writes ``N d``; ``csv`` writes ``id,v0,...`` and quotes ids where needed.
+        titles: of the columns of numbers, instead of ``v0,...``.
 
     Raises:
         GraphrepError: an id that this format cannot hold.
@@ -42,7 +46,7 @@ def write_text(
     if header == "w2v":
         file.write(f"{shape[0]} {shape[1]}\n".encode())
     else:
-        file.write((separator.join(["id", *(f"v{i}" for i in range(shape[1]))]) + "\n").encode())
+        file.write((separator.join(["id", *(titles or (f"v{i}" for i in range(shape[1])))]) + "\n").encode())
     row = 0
     for block in blocks:
         names = [_name(v, separator, header) for v in ids[row : row + len(block)].tolist()]
@@ -128,7 +132,7 @@ def _unquoted(name: str) -> str:
 
 def _as_ids(names: list[str]) -> np.ndarray[Any, Any]:
     """Integers when every id is one as a program would print it, else text."""
-    if all(n.lstrip("-").isdigit() and str(int(n)) == n and len(n) < 19 for n in names):
+    if all(_INTEGER.fullmatch(n) and abs(int(n)) < 2**63 for n in names):
         return np.array([int(n) for n in names], dtype=np.int64)
     return np.array(names, dtype=str)
 

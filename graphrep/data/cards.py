@@ -11,12 +11,29 @@ from typing import Any
 from graphrep.errors import GraphrepError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["FAMILIES", "Card", "card", "list_datasets", "resolve"]
+__all__ = ["FAMILIES", "Card", "Download", "card", "list_datasets", "resolve"]
 
 FAMILIES = (
     "embedded", "planetoid", "attributed", "clustering", "embedding", "linkpred", "tag", "scale", "hetero", "rec", "kg",
 )  # fmt: skip
 """A short name that several families have (citeseer, acm, dblp) means the first family in this order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """Where a data set's authors publish it.
+
+    Attributes:
+        form: how the files are read, a name in ``graphrep.data.fetching.forms``.
+        urls: of the files, in the order that the form wants.
+        content: checksum of the arrays that come out, see :func:`graphrep.data.content.content_sha256`.
+        sha256: of the files themselves, where known.
+    """
+
+    form: str
+    urls: tuple[str, ...]
+    content: str
+    sha256: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +54,9 @@ class Card:
         file, bytes, sha256: the file under the data root; empty for the sets built from installed packages.
         notes: what a user should know.
         citation: BibTeX, empty when unknown.
+        text: nodes have texts.
+        approximate: the counts depend on installed versions, and are those of one set of them.
+        download: where the files can be fetched, None when no address is known.
     """
 
     name: str
@@ -58,6 +78,9 @@ class Card:
     sha256: str = ""
     notes: tuple[str, ...] = ()
     citation: str = ""
+    text: bool = False
+    approximate: bool = False
+    download: Download | None = None
 
     @property
     def full_name(self) -> str:
@@ -80,6 +103,10 @@ def _cards() -> dict[str, Card]:
             entry: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
             entry["notes"] = tuple(entry.get("notes", ()))
             entry["citation"] = entry.get("citation", "").strip()
+            if "download" in entry:
+                where: dict[str, Any] = entry["download"]
+                lists: dict[str, Any] = {key: tuple(where.pop(key, ())) for key in ("urls", "sha256")}
+                entry["download"] = Download(**where, **lists)
             found[f"{family}/{entry['name']}"] = Card(**entry)
     if not found:
         raise GraphrepError(f"No data set cards in {_folder()}.", hint="install graphrep again")
@@ -91,7 +118,7 @@ def list_datasets(*, task: str | None = None, family: str | None = None, kind: s
 
     Example:
         >>> [card.name for card in list_datasets(family="embedded")]
-        ['davis', 'digits', 'karate', 'lesmis']
+        ['davis', 'digits', 'karate', 'lesmis', 'pydocs']
     """
     wanted = {"task": task, "family": family, "kind": kind}
     return [c for c in _cards().values() if all(v is None or getattr(c, k) == v for k, v in wanted.items())]

@@ -9,7 +9,13 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphrep.errors import DTypeError, GraphrepError, IndexRangeError, NonFiniteError, ShapeError
+from graphrep.errors import (
+    DTypeError,
+    GraphrepError,
+    IndexRangeError,
+    NonFiniteError,
+    ShapeError,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +75,7 @@ def check_nodes(edge_index: Tensor, num_nodes: int, source: str) -> None:
         raise IndexRangeError(
             f"edge_index refers to node {high} but {source} ({valid}).",
             hint=f"ids that start at 1 need edge_index - 1, or pass num_nodes={high + 1} "
-            "if the last node has no features",
+            "if the last node has no features.",
         )
 
 
@@ -114,11 +120,12 @@ def first_non_finite(values: Tensor) -> list[int]:
     return found
 
 
-def check_features(x: Tensor) -> None:
+def check_features(x: Tensor, *, hint: str = "torch.nan_to_num(x) puts 0 there; or leave the column out") -> None:
     """Raises when a feature is NaN or infinite, naming the first bad column and its rows.
 
     Args:
         x: (N, F) dense, or torch sparse CSR.
+        hint: what to do about it.
     """
     import torch
 
@@ -139,7 +146,7 @@ def check_features(x: Tensor) -> None:
     raise NonFiniteError(
         f"Feature column {column} has {kind} in {grouped(len(here))} of {grouped(x.shape[0])} rows "
         f"(first: rows {_listing(here)}).",
-        hint="torch.nan_to_num(x) puts 0 there; or leave the column out",
+        hint=hint,
     )
 
 

@@ -1,18 +1,22 @@
-"""Named data sets: four built from installed packages, the others from files under a data root; never downloaded."""
+"""Named data sets: some built from installed packages, the others from files under a data root.
+
+Nothing is downloaded here; :func:`graphrep.data.download` fetches a set when it is asked to.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from graphrep.data.cards import Card, card, list_datasets, resolve
-from graphrep.data.check import grouped
+from graphrep.data.check import GraphWarning, grouped
 from graphrep.errors import FileFormatError
 
-__all__ = ["cache_dir", "card", "data_roots", "list_datasets", "load", "resolve"]
+__all__ = ["cache_dir", "card", "data_roots", "find_file", "list_datasets", "load", "resolve"]
 
 
 def cache_dir() -> Path:
@@ -43,13 +47,13 @@ def load(
     """A named data set.
 
     Args:
-        name: ``digits``, ``karate``, ``lesmis`` and ``davis`` are always there; the other sets of
+        name: ``digits``, ``karate``, ``lesmis``, ``davis`` and ``pydocs`` are always there; the other sets of
             :func:`list_datasets` need their file. A short name that several families have means the first of
             ``planetoid``, ``attributed``, ``clustering``, ``embedding``, ``linkpred``, ...; ``family/name`` always
             works. ``nx:karate_club_graph`` builds a graph of networkx.
         data_dir: folder that holds ``family/name.npz``; default the environment variable ``GRAPHREP_DATA``, then the
             user's cache.
-        verify: compare the file's checksum with the card.
+        verify: compare the checksum of the file, or of its content, with the card.
         edges: another array of the file that holds edges (``raw_edge_index``, ``knn10_edge_index``).
 
     Returns:
@@ -74,7 +78,7 @@ def load(
         from graphrep.data.embedded import BUILDERS
 
         return BUILDERS[entry.name]()
-    path = _find(entry, data_dir)
+    path = find_file(entry, data_dir)
     if verify:
         _verify(path, entry)
     from graphrep.data.npz import read_npz
@@ -84,15 +88,22 @@ def load(
     return read_npz(path)
 
 
-def _find(entry: Card, data_dir: str | os.PathLike[str] | None) -> Path:
+def find_file(entry: Card, data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The file of a data set under the first data root that has it.
+
+    Raises:
+        FileFormatError: no root has it; the message says where it was looked for.
+    """
     roots = data_roots(data_dir)
     for root in roots:
         if (root / entry.file).is_file():
             return root / entry.file
     looked = ", ".join(str(root / entry.file) for root in roots)
+    fetched = f"graphrep data get {entry.full_name}; or " if entry.download else ""
     raise FileFormatError(
         f"The file of {entry.full_name} is not there (looked for {looked}).",
-        hint=f"--data-dir FOLDER or GRAPHREP_DATA=FOLDER, where FOLDER/{entry.file} exists (made from {entry.source})",
+        hint=f"{fetched}--data-dir FOLDER or GRAPHREP_DATA=FOLDER, where FOLDER/{entry.file} exists "
+        f"(made from {entry.source})",
     )
 
 
@@ -105,7 +116,24 @@ def _verify(path: Path, entry: Card) -> None:
         differs = "its checksum differs from the card's"
     else:
         differs = f"it has {grouped(size)} bytes and the card says {grouped(entry.bytes)}"
+    if entry.download is not None and _same_content(path, entry):
+        return
     raise FileFormatError(
         f"{path} is not the file that the card of {entry.full_name} describes: {differs}.",
         hint="copy the file again, or load(..., verify=False) to use it as it is",
     )
+
+
+def _same_content(path: Path, entry: Card) -> bool:
+    """Whether a downloaded archive says what the card's file says; one that was kept unverified gives a warning."""
+    from graphrep.data._archive import Archive
+    from graphrep.data.content import content_sha256
+
+    arrays = Archive(path)
+    if "unverified" in arrays:
+        warnings.warn(
+            f"{entry.full_name} was downloaded with --no-verify and differs from the card.", GraphWarning, stacklevel=4
+        )
+        return True
+    content = content_sha256({name: arrays[name] for name in arrays})
+    return entry.download is not None and content == entry.download.content

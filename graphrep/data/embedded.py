@@ -83,6 +83,12 @@ def _from_networkx(graph: Any, y: list[int] | None, name: str) -> Graph:
     )  # fmt: skip
 
 
+def _pydocs() -> Graph:
+    from graphrep.data.embedded_pydocs import pydocs
+
+    return pydocs()
+
+
 BUILDERS: dict[str, Callable[[], Graph]] = {
-    "digits": _digits, "karate": _karate, "lesmis": _lesmis, "davis": _davis,
+    "digits": _digits, "karate": _karate, "lesmis": _lesmis, "davis": _davis, "pydocs": _pydocs,
 }  # fmt: skip

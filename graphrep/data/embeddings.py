@@ -27,7 +27,7 @@ from numpy.lib import format as npy
 from graphrep.data.write import atomic_write
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, MissingExtraError, ShapeError, UnknownNameError
 
-__all__ = ["FORMATS", "Embeddings", "embedding_format", "load_embeddings", "save_embeddings"]
+__all__ = ["FORMATS", "Embeddings", "embedding_format", "load_embeddings", "npz_member", "save_embeddings"]
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "npz": (".npz",),
@@ -202,15 +202,17 @@ def _write_array(file: IO[bytes], array: np.ndarray[Any, Any]) -> None:
 def _write_npz(file: IO[bytes], vectors: np.ndarray[Any, Any], ids: np.ndarray[Any, Any], settings: str) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in (("ids", ids), ("settings", np.array(settings))):
-            with archive.open(_member(name), "w", force_zip64=True) as member:
+            with archive.open(npz_member(name), "w", force_zip64=True) as member:
                 npy.write_array(member, array, allow_pickle=False)
-        with archive.open(_member("vectors"), "w", force_zip64=True) as member:
+        with archive.open(npz_member("vectors"), "w", force_zip64=True) as member:
             _write_array(member, vectors)
 
 
-def _member(name: str) -> zipfile.ZipInfo:
-    """A fixed date, so that equal embeddings give equal files."""
-    return zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+def npz_member(name: str, *, packed: bool = False) -> zipfile.ZipInfo:
+    """The entry of an array in an npz archive, with a fixed date, so that equal arrays give equal files."""
+    info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+    info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    return info
 
 
 def _read_npz(path: Path) -> Embeddings:
@@ -246,7 +248,7 @@ def _arrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed.", hint='pip install "graphrep[parquet]"'
+            "Reading parquet needs pyarrow, which is not installed.", hint='pip install "graphrep[parquet]"'
         ) from error
     return pyarrow
 

@@ -14,6 +14,7 @@ Text lies in ``<name>_bytes`` (uint8, UTF-8, all strings joined) and ``<name>_of
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,12 +30,13 @@ from graphrep.data.graph import Graph
 from graphrep.data.hetero import HeteroGraph
 from graphrep.data.interactions import PARTS, Interactions
 from graphrep.data.links import KnowledgeGraph, LinkSplit
-from graphrep.errors import FileFormatError
+from graphrep.errors import DTypeError, FileFormatError, GraphrepError
 from graphrep.kernels._check import check_range
 
 __all__ = ["features_of", "kind_of", "read_kind", "text_of"]
 
 _SPLITS = ("train", "val", "test")
+_FREE_NODES, _NODES_PER_LINK = 1 << 24, 64
 _HELD_OUT = ("val_pos", "val_neg", "test_pos", "test_neg")
 
 
@@ -62,13 +64,20 @@ def read_kind(name: str, arrays: Mapping[str, Any], kind: str, *, weight: bool =
         FileFormatError: an array that belongs to the kind is missing or ambiguous.
     """
     stem = Path(name).stem
+    readers: dict[str, Callable[[str, Mapping[str, Any]], Any]] = {
+        "interactions": functools.partial(_interactions, weight=weight),
+        "a typed graph": _typed_graph,
+        "a knowledge graph": _knowledge_graph,
+        "a link split": _link_split,
+    }
     with about(name):
-        if kind == "interactions":
-            return _interactions(stem, arrays, weight)
-        readers: dict[str, Callable[[str, Mapping[str, Any]], Any]] = {
-            "a typed graph": _typed_graph, "a knowledge graph": _knowledge_graph, "a link split": _link_split,
-        }  # fmt: skip
-        return readers[kind](stem, arrays)
+        try:
+            return readers[kind](stem, arrays)
+        except GraphrepError:
+            raise
+        except (TypeError, ValueError, IndexError, OverflowError) as error:  # arrays of a shape that no such file has
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise FileFormatError(f"It does not hold {kind}: {reason}.", hint="the file may be damaged") from error
 
 
 def text_of(arrays: Mapping[str, Any], name: str) -> np.ndarray[Any, Any] | None:
@@ -117,8 +126,16 @@ def _need(arrays: Mapping[str, Any], name: str) -> Any:
     return arrays[name]
 
 
+def _number(arrays: Mapping[str, Any], name: str) -> int:
+    """A number of nodes, one integer that fits into 31 bits."""
+    stored = np.asarray(_need(arrays, name))
+    if stored.size != 1 or stored.dtype.kind not in "iu" or not 0 <= int(stored.reshape(-1)[0]) < 2**31 - 1:
+        raise DTypeError(f"{name} must be one integer, 0 or more; got {stored.dtype} of shape {stored.shape}.")
+    return int(stored.reshape(-1)[0])
+
+
 def _typed_graph(name: str, arrays: Mapping[str, Any]) -> HeteroGraph:
-    counts = {key[4:]: int(arrays[key]) for key in arrays if key.startswith("num_")}
+    counts = {key[4:]: _number(arrays, key) for key in arrays if key.startswith("num_")}
     edges = {_edge_type(key[4:], counts): arrays[key] for key in arrays if key.startswith("rel_")}
     y = arrays["y"] if "y" in arrays else None  # noqa: SIM401 - get() does not read from the file
     target = str(arrays["target_type"]) if "target_type" in arrays else _labelled(counts, y)
@@ -184,13 +201,14 @@ def _interactions(name: str, arrays: Mapping[str, Any], weight: bool) -> Interac
     return Interactions(
         np.concatenate(user), np.concatenate(item), weights,
         part=np.repeat(np.array([PARTS.index(part) for part in parts]), sizes),
-        num_users=int(_need(arrays, "num_users")), num_items=int(_need(arrays, "num_items")), name=name,
+        num_users=_number(arrays, "num_users"), num_items=_number(arrays, "num_items"), name=name,
     )  # fmt: skip
 
 
 def _link_split(name: str, arrays: Mapping[str, Any]) -> LinkSplit:
-    count = int(_need(arrays, "num_nodes"))
-    links = _parts.as_edge_index(arrays["train_pos"])
+    count, links = _number(arrays, "num_nodes"), _parts.as_edge_index(arrays["train_pos"])
+    if count > _FREE_NODES + _NODES_PER_LINK * links.shape[1]:
+        raise FileFormatError(f"It says that it has {count} nodes, but holds {links.shape[1]} links.")
     check_range(links, count, "train_pos")
     result = canonical_edges(links, None, count, directed=False)
     graph = Graph._canonical(result.edge_index, None, count, undirected=True, name=name, x=features_of(arrays))
@@ -214,5 +232,5 @@ def _knowledge_graph(name: str, arrays: Mapping[str, Any]) -> KnowledgeGraph:
     }
     return KnowledgeGraph(
         **parts, **texts, qualifiers=qualifiers,
-        num_entities=int(_need(arrays, "num_entities")), num_relations=int(_need(arrays, "num_relations")), name=name,
+        num_entities=_number(arrays, "num_entities"), num_relations=_number(arrays, "num_relations"), name=name,
     )  # fmt: skip

@@ -17,15 +17,33 @@ from graphrep.errors import DTypeError, FileFormatError, GraphrepError, UnknownN
 __all__ = ["READERS", "as_graph", "open_graph", "read", "read_networkx"]
 
 _TEXT, _NPZ = "graphrep.data.text:read_edge_list", "graphrep.data.npz:read_npz"
+_PARQUET, _FEATHER = "graphrep.data.tables:read_parquet", "graphrep.data.tables:read_feather"
+_GRAPHML, _GEXF, _GML = (f"graphrep.data.{kind}:read_{kind}" for kind in ("graphml", "gexf", "gml"))
+_JSON, _PT, _OGB = "graphrep.data.json_graph:read_json", "graphrep.interop.pt:read_pt", "graphrep.data.ogb:read_ogb"
 READERS: dict[str, str] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".edges", ".edgelist", ".edge", ".el", ".dat"), _TEXT),
     ".npz": _NPZ,
+    **dict.fromkeys((".parquet", ".pq"), _PARQUET),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), _FEATHER),
+    ".graphml": _GRAPHML,
+    ".gexf": _GEXF,
+    ".gml": _GML,
+    ".json": _JSON,
+    **dict.fromkeys((".pt", ".pth"), _PT),
 }
 """Extension -> ``"module:function"``; a reader takes the path and the options that make sense for it."""
 
 _PACKED = (".gz", ".bz2", ".xz")
-_TEXT_ONLY = ("sep", "header", "source", "target", "comment")
-_NPZ_ONLY = ("edges",)
+_COLUMNS = frozenset({"source", "target"})
+_OPTIONS: dict[str, frozenset[str]] = {
+    _TEXT: _COLUMNS | {"sep", "header", "comment"},
+    _NPZ: frozenset({"edges"}),
+    _PARQUET: _COLUMNS,
+    _FEATHER: _COLUMNS,
+}
+"""Reader -> the options that only some readers take."""
+
+_MAGIC = {b"PK\x03\x04": _NPZ, b"PAR1": _PARQUET, b"ARRO": _FEATHER}
 
 
 def read(
@@ -40,28 +58,39 @@ def read(
     directed: bool | None = None,
     keep_self_loops: bool = False,
     edges: str | None = None,
+    raw: bool = False,
+    fill_nan: float | None = None,
 ) -> Any:
     r"""Reads a graph from a file.
 
-    Nodes are numbered by their sorted ids and edges are sorted and merged, so that the order of the rows does not
-    matter. ``graph.report`` tells what was understood.
+    Edges are sorted and merged, so that the order of the rows does not matter. In edge lists (text, parquet, feather)
+    the nodes are numbered by their sorted ids; the other formats list their nodes, and that order is kept.
+    ``graph.report`` tells what was understood.
 
     Args:
-        path: an edge list (csv, tsv, txt; also .gz, .bz2, .xz) with two or three columns: source, target and weight;
-            or an npz archive (a scipy matrix, ``edge_index`` with features and labels, or one of the sets with
-            several kinds of nodes that :mod:`graphrep.data.npz_kinds` describes); or
-            ``nx:karate_club_graph``, a graph that networkx builds.
+        path: the extension decides, or the first bytes if it says nothing. An edge list: csv, tsv, txt (also .gz, .bz2,
+            .xz), parquet, feather, with the columns source, target and perhaps weight. An npz archive: a scipy matrix,
+            ``edge_index`` with features and labels, or one of the sets with several kinds of nodes that
+            :mod:`graphrep.data.npz_kinds` describes. GraphML, GEXF, GML (with .gz too), networkx's JSON (node-link or
+            adjacency): node attributes that are numbers at every node become features, ``y`` the labels. A ``.pt``
+            file that holds one PyG ``Data``. A folder of an OGB data set. Or ``nx:karate_club_graph``, a graph that
+            networkx builds.
         sep: separator of a text file; default: found out.
         header: whether the first row holds column names; default: found out.
         source: column of the sources, a number from 0 or a name; default the first.
         target: column of the destinations; default the second.
-        weight: column (text) or array (npz) of the weights; default the third column, or ``edge_weight``; False
-            ignores weights. Weights of repeated edges are summed, both directions together; but a list that holds
-            every edge in both directions with equal weights is taken as it is. Without weights, repeats count once.
+        weight: column, array (npz) or edge attribute of the weights; default the third column, ``edge_weight``, or
+            ``weight``; False ignores weights. Weights of repeated edges are summed, both directions together; but a
+            list that holds every edge in both directions with equal weights is taken as it is. Without weights,
+            repeats count once.
         comment: lines that begin with one of these characters are skipped; default ``#%``.
-        directed: True keeps the direction; default False: both directions are stored.
+        directed: True keeps the direction, False stores both directions; default: what the file states (GraphML, GEXF,
+            GML and JSON do, npz archives may), else False.
         keep_self_loops: False drops edges from a node to itself.
         edges: array of an npz archive that holds the edges; default ``edge_index``.
+        raw: True keeps every edge in its place: repeats and self-loops stay, and no direction is added, except that
+            an edge that the file calls undirected is stored in both. `keep_self_loops` then has no effect.
+        fill_nan: number that replaces NaN and infinity in features; default: they are refused.
 
     Returns:
         A :class:`Graph`; for an archive of another kind a :class:`HeteroGraph`, :class:`Interactions`,
@@ -71,6 +100,7 @@ def read(
     Raises:
         FileFormatError, EdgeListError, EmptyGraphError: the file is missing, damaged, empty or not a graph; the
             message has the line.
+        MissingExtraError: parquet or feather without pyarrow.
 
     Example:
         >>> import tempfile, pathlib
@@ -85,34 +115,46 @@ def read(
     if str(path).startswith("nx:"):
         return read_networkx(str(path)[3:])
     file = Path(path)
-    target_reader = _reader(file)
-    given = {
+    reader = _reader(file)
+    given: dict[str, Any] = {
         "sep": sep, "header": header, "source": source, "target": target, "comment": comment, "edges": edges,
     }  # fmt: skip
-    unused = _NPZ_ONLY if target_reader == _TEXT else _TEXT_ONLY
-    for key in unused:
-        if given.pop(key) is not None:
-            raise GraphrepError(f"{file.name}: {key} does not apply to this kind of file.", hint=f"leave {key} out")
-    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    options["directed"] = bool(directed) if target_reader == _TEXT else directed
-    return _load(target_reader)(file, weight=weight, keep_self_loops=keep_self_loops, **options)
+    options = {key: value for key, value in given.items() if value is not None}
+    unused = options.keys() - _OPTIONS.get(reader, frozenset())
+    if unused:
+        key = next(k for k in given if k in unused)
+        raise GraphrepError(f"{file.name}: {key} does not apply to this kind of file.", hint=f"leave {key} out")
+    return _load(reader)(
+        file, weight=weight, directed=directed, keep_self_loops=keep_self_loops, raw=raw, fill_nan=fill_nan, **options
+    )
 
 
 def _reader(file: Path) -> str:
     """The reader for a file, by its extension, else by its first bytes."""
+    if file.is_dir():
+        return _OGB
     suffixes = [s.lower() for s in file.suffixes]
     if suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
     if suffixes and suffixes[-1] in READERS:
         return READERS[suffixes[-1]]
-    if suffixes and suffixes[-1] in (".parquet", ".feather", ".graphml", ".gml", ".gexf", ".json", ".pkl", ".pt"):
+    if suffixes and suffixes[-1] in (".pkl", ".pickle"):
         raise FileFormatError(
-            f"{file}: {suffixes[-1]} files are not read yet.", hint=f"one of {' '.join(READERS)}, or graphrep.from_*"
+            f"{file} is a Python pickle, which graphrep never opens: loading one can run any code.",
+            hint=f"one of {' '.join(READERS)}, or graphrep.from_*",
         )
-    if file.is_file():
-        with file.open("rb") as handle:
-            return _NPZ if handle.read(4) == b"PK\x03\x04" else _TEXT
-    return _TEXT
+    return _by_content(file) if file.is_file() else _TEXT
+
+
+def _by_content(file: Path) -> str:
+    with file.open("rb") as handle:
+        start = handle.read(1024)
+    if start[:4] in _MAGIC:
+        return _PT if b"/data.pkl" in start[:200] else _MAGIC[start[:4]]
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"<"):
+        return _GEXF if b"<gexf" in text else _GRAPHML
+    return _JSON if text.startswith(b"{") else _TEXT
 
 
 def _load(target: str) -> Callable[..., Any]:
@@ -150,28 +192,33 @@ def read_networkx(name: str) -> Graph:
 
 
 def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **options: Any) -> Graph:
-    """The graph that a command's first argument means: a file, ``nx:NAME``, or the name of a data set.
+    """The graph that a command's first argument means: a file, a folder, or the name of a data set.
 
     Args:
-        spec: path or name; other objects go through :func:`as_graph`.
+        spec: path or name; ``nx:NAME`` is built by networkx, ``ogb:ogbn-arxiv`` and ``pyg:Planetoid/Cora`` are data
+            sets that OGB or PyG left under the data roots (nothing is downloaded); other objects go through
+            :func:`as_graph`.
         data_dir: where named data sets lie, see :func:`graphrep.load`.
         options: of :func:`read`, for files.
 
     Raises:
         UnknownNameError: neither a file nor a known name.
         DTypeError: the file or the data set is not a graph with one kind of node.
+        FileFormatError: the files of a named data set are not there; the hint says how to get them.
     """
     from graphrep.data.datasets import card, load
+    from graphrep.data.ogb import raw_folder
 
     if not isinstance(spec, str | os.PathLike):
         return as_graph(spec)
     text = str(spec)
-    if text.startswith("nx:") or Path(text).is_file():
+    if text.startswith("nx:") or Path(text).is_file() or raw_folder(Path(text)) is not None:
         return as_graph(read(text, **options))
     if text.startswith(("ogb:", "pyg:")):
-        raise UnknownNameError(
-            f"{text} cannot be loaded by name yet.", hint="load it with that library, then graphrep.from_pyg(data)"
-        )
+        from graphrep.data.named import find_ogb, find_pyg
+
+        find = find_ogb if text.startswith("ogb:") else find_pyg
+        return as_graph(read(find(text[4:], data_dir), **options)).replace(name=text[4:])
     if _has_known_suffix(text) or text.startswith((".", "/", "~")):
         require_file(Path(text))
     entry = card(text)

@@ -34,6 +34,7 @@ class ReadReport:
         one_way: edges present in one direction only.
         components: connected components, direction ignored.
         isolated: nodes without a neighbour.
+        raw: the edges were kept as they are; `merged` and `self_loops` then count what was kept.
     """
 
     source: str
@@ -53,6 +54,7 @@ class ReadReport:
     one_way: int = 0
     components: int = 0
     isolated: int = 0
+    raw: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -77,11 +79,13 @@ class ReadReport:
         return f"  read {_count(self.rows, 'row')}: {_count(self.nodes, 'node')}{ids}, {_count(self.edges, kind)}{both}"
 
     def _cleaning_line(self) -> str:
+        structure = f"{_count(self.components, 'component')}, {_count(self.isolated, 'isolated node')}"
+        if self.raw:
+            kept = f"{_count(self.merged, 'repeated edge')} and {_count(self.self_loops, 'self-loop')}"
+            return f"  kept as they are, with {kept}, {structure}"
         summed = " (weights summed)" if self.weight and self.merged else ""
-        return (
-            f"  merged {_count(self.merged, 'repeated edge')}{summed}, dropped {_count(self.self_loops, 'self-loop')}, "
-            f"{_count(self.components, 'component')}, {_count(self.isolated, 'isolated node')}"
-        )
+        loops = _count(self.self_loops, "self-loop")
+        return f"  merged {_count(self.merged, 'repeated edge')}{summed}, dropped {loops}, {structure}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,14 +13,13 @@ import torch
 
 from graphrep.data import _tokens as tok
 from graphrep.data._bytes import text_bytes
+from graphrep.data._finish import Cleaning, finish
 from graphrep.data._int_ids import number_integers
 from graphrep.data._int_rows import scan_rows
 from graphrep.data._layout import SEPARATORS, Layout, Sample, field_text, find_layout
 from graphrep.data._text_ids import TextIds
-from graphrep.data.canonical import canonical_edges
 from graphrep.data.check import grouped
 from graphrep.data.graph import Graph
-from graphrep.data.report import ReadReport
 from graphrep.errors import EdgeListError, EmptyGraphError, GraphrepError, NonFiniteError, UnknownNameError
 
 __all__ = ["read_edge_list"]
@@ -41,10 +40,11 @@ def read_edge_list(
     target: int | str | None = None,
     weight: int | str | bool | None = None,
     comment: str = "#%",
-    directed: bool = False,
-    keep_self_loops: bool = False,
+    **cleaning: Any,
 ) -> Graph:
     """Reads one edge per line; :func:`graphrep.read` has the arguments.
+
+    `cleaning` holds fields of :class:`~graphrep.data._finish.Cleaning`, here as in every other reader.
 
     Raises:
         EdgeListError: a row that is no edge, with its line number.
@@ -63,23 +63,15 @@ def read_edge_list(
     numbers, ids, weights = _scan(problem)
     if numbers.shape[1] == 0:
         raise EmptyGraphError(f"{path.name} has a header and no rows.", hint="header=False if that is an edge")
-    rows, count = numbers.shape[1], len(ids)
-    result = canonical_edges(
-        (numbers[0], numbers[1]), weights, count, directed=directed, keep_self_loops=keep_self_loops
-    )
     text_ids = ids.dtype.kind == "U"
-    report = ReadReport(
-        source=path.name, kind="edge list", rows=rows, nodes=count, edges=result.edges, directed=directed,
-        columns=layout.names, weight=layout.names[2] if weights is not None else None, separator=layout.separator,
-        header=layout.header, text_ids=text_ids, merged=result.merged, mirrored=result.mirrored,
-        self_loops=result.self_loops, one_way=result.one_way, components=result.components, isolated=result.isolated,
-    )  # fmt: skip
-    del numbers, weights
-    numbered = not text_ids and ids[0] == 0 and ids[-1] == count - 1
-    return Graph._canonical(
-        result.edge_index, result.edge_weight, count, undirected=not directed,
+    numbered = not text_ids and ids[0] == 0 and ids[-1] == len(ids) - 1
+    return finish(
+        path.name, "edge list", (numbers[0], numbers[1]), weights, len(ids), Cleaning(**cleaning),
+        weight_name=layout.names[2] if weights is not None else None,
+        facts={
+            "columns": layout.names, "separator": layout.separator, "header": layout.header, "text_ids": text_ids,
+        },
         ids=None if numbered else ids if text_ids else torch.from_numpy(ids),
-        name=path.name.split(".")[0], report=report,
     )  # fmt: skip
 
 
@@ -180,7 +172,7 @@ class _Problem:
 
     def _choose_columns(self, found: int) -> str:
         if found > 3:
-            return "--source, --target and --weight name the columns to use (by header name, or by number from 0)."
+            return "--columns S,T[,W] names the columns to use (by header name, or by number from 0)."
         return "correct or remove that line; a line that begins with # is skipped."
 
     def too_long(self, table: TextIds) -> GraphrepError:

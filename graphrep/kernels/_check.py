@@ -18,7 +18,7 @@ def check_index(index: Tensor, name: str, *, ndim: int = 1) -> None:
         raise DTypeError(f"{name} must be a torch tensor; got {type(index).__name__}.", hint="torch.as_tensor(...)")
     if index.dtype not in _INDEX_TYPES:
         raise DTypeError(
-            f"{name} must hold integers (int32 or int64); got {index.dtype}.",
+            f"{name} must hold integers; got {index.dtype}.",
             hint=f"{name}.long(). If these are weights, pass them as edge_weight.",
         )
     if index.dim() != ndim:

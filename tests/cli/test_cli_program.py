@@ -21,7 +21,9 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("embed", "--help"), ("eval", "--help"), ("--version",)])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("embed", "--help"), ("eval", "--help"), ("data", "check", "--help"), ("--version",)]
+)
 def test_help_is_cheap(arguments: tuple[str, ...]) -> None:
     """CPU seconds of the child; the least of three, because a busy machine inflates them and never deflates them."""
     seconds = []

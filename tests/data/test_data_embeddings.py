@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import graphrep as gr
@@ -52,6 +52,39 @@ def test_every_format_gives_back_what_was_saved(tmp_path, name, ids) -> None:
 def test_awkward_ids(tmp_path, name) -> None:
     ids = ["Hopper, Grace", 'say "x"', " spaced ", "", "007"]
     assert gr.load_embeddings(gr.save_embeddings(tmp_path / name, Z, ids)).ids.tolist() == ids
+
+
+@pytest.mark.parametrize("name", ["z.npz", "z.npy", "z.csv", "z.tsv", "z.parquet", "z.w2v"])
+@given(
+    ids=st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6),
+        min_size=1,
+        max_size=5,
+        unique=True,
+    ),
+    width=st.integers(1, 3),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_comes_back_or_is_refused(tmp_path, name, ids, width) -> None:
+    z = np.arange(len(ids) * width, dtype=np.float32).reshape(-1, width)
+    try:
+        path = gr.save_embeddings(tmp_path / name, z, ids)
+    except gr.GraphrepError:
+        assert any(not i or any(c.isspace() for c in i) for i in ids)
+        return
+    found = gr.load_embeddings(path)
+    assert np.array_equal(found.vectors, z)
+    numbers = name.endswith(("csv", "tsv", "w2v")) and found.ids.dtype.kind == "i"
+    assert [str(i) for i in found.ids.tolist()] == ids
+    assert numbers or found.ids.dtype.kind == "U"
+
+
+def test_ids_that_only_look_like_numbers(tmp_path) -> None:
+    for ids in (["--5"], ["\u00b2"], ["-0"], ["9" * 19], ["-"]):
+        path = gr.save_embeddings(tmp_path / "z.csv", Z[:1], ids)
+        assert gr.load_embeddings(path).ids.tolist() == ids
+    path = gr.save_embeddings(tmp_path / "z.csv", Z[:1], [2**63 - 1])
+    assert gr.load_embeddings(path).ids.tolist() == [2**63 - 1]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int32])

@@ -256,9 +256,9 @@ def test_one_long_line_makes_the_arena_grow(tmp_path) -> None:
             r'^--sep ";" if the file uses semicolons \(it does on 3 of 4 lines\)\.$',
         ),
         ("a,b\nb,c\n\n# note\nalice\n", {}, 'line 5: expected 2 or 3 columns .*, found 1: "alice"', "remove that line"),
-        ("a,b\nb,c,d,e\n", {}, "line 2: expected 2 or 3 columns .*, found 4", "--source"),
+        ("a,b\nb,c,d,e\n", {}, "line 2: expected 2 or 3 columns .*, found 4", "--columns"),
         ("a,b\nb,c,3\n", {}, "line 2: expected 2 columns as in the first row, found 3", "remove that line"),
-        ("a,b,c,d\n1,2,3,4\n", {}, "line 1: expected 2 or 3 columns .*, found 4", "--source, --target and --weight"),
+        ("a,b,c,d\n1,2,3,4\n", {}, "line 1: expected 2 or 3 columns .*, found 4", "--columns S,T"),
         ("a\r\nb\r\n", {}, "line 1: expected 2 or 3 columns .*, found 1", "remove"),
         ("1,2,3\n1,2,x\n", {}, 'line 2: the weight "x" is not a number', "--no-weight"),
         ("1;2;3\n1;2;0,5\n", {}, 'line 2: the weight "0,5" is not a number', "decimal points, not commas"),
@@ -322,8 +322,8 @@ def test_missing_files_folders_and_unreadable_kinds(tmp_path) -> None:
         gr.read(tmp_path / "no.csv")
     with pytest.raises(FileFormatError, match="is a folder"):
         gr.read(tmp_path)
-    with pytest.raises(FileFormatError, match="graphml files are not read yet"):
-        gr.read(write(tmp_path, "<graphml/>", "g.graphml"))
+    with pytest.raises(FileFormatError, match="is a Python pickle, which graphrep never opens"):
+        gr.read(write(tmp_path, "x", "g.pkl"))
 
 
 def test_bad_options(tmp_path) -> None:

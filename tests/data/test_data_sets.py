@@ -1,4 +1,4 @@
-"""Named data sets: the four that are always there, cards, names, data roots, and the real files where there are any."""
+"""Named data sets: those that are always there, cards, names, data roots, and the real files where there are any."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 import graphrep as gr
 from graphrep.data import GraphWarning, as_graph, cards, datasets, open_graph
 from graphrep.data.embedded import nearest_neighbor_edges
+from graphrep.data.fetching.forms import FORMS
 from graphrep.errors import DTypeError, FileFormatError, UnknownNameError
 
 REAL = [entry.full_name for entry in cards.list_datasets(kind="graph") if entry.family != "embedded"]
@@ -94,8 +95,8 @@ def test_networkx_names() -> None:
 
 def test_every_card_is_complete() -> None:
     entries = cards.list_datasets()
-    assert len(entries) == 55
-    assert len({e.full_name for e in entries}) == 55
+    assert len(entries) == 56
+    assert len({e.full_name for e in entries}) == 56
     for entry in entries:
         assert entry.description
         assert entry.source
@@ -108,6 +109,10 @@ def test_every_card_is_complete() -> None:
             assert entry.file == f"{entry.full_name}.npz"
             assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
             assert entry.bytes > 0
+        if entry.download is not None:
+            assert entry.download.form in FORMS
+            assert all(url.startswith("https://") for url in entry.download.urls)
+            assert re.fullmatch("[0-9a-f]{64}", entry.download.content)
         if entry.citation:
             assert entry.citation.startswith("@")
             assert entry.citation.count("{") == entry.citation.count("}")
@@ -209,7 +214,7 @@ def test_open_graph_tells_files_from_names(no_data, monkeypatch) -> None:
             open_graph(missing)
     with pytest.raises(UnknownNameError, match="Unknown data set"):
         open_graph("kar")
-    with pytest.raises(UnknownNameError, match="pyg:Planetoid/Cora cannot be loaded by name yet"):
+    with pytest.raises(FileFormatError, match="pyg:Planetoid/Cora is not there"):
         open_graph("pyg:Planetoid/Cora")
     with pytest.raises(gr.GraphrepError, match="sep applies to files"):
         open_graph("karate", sep=",")

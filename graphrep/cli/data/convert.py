@@ -1,0 +1,66 @@
+"""`graphrep data convert`: a graph in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphrep.cli.console import Console, guarded
+from graphrep.cli.options import Columns, DataDir, Directed, Json, NoWeight, Quiet, Sep, Verbose
+from graphrep.errors import UnknownNameError
+
+__all__ = ["convert"]
+
+_KEEP = ("loops", "all")
+
+
+@guarded
+def convert(
+    source: Annotated[str, typer.Argument(metavar="IN", help="a file, a data set's name, or nx:karate_club_graph")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="the file to write; its ending is the format")],
+    *,
+    out_format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="npz | csv | json | graphml | gexf | parquet | pt")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep", metavar="WHAT", help="loops: self-loops too; all: every entry as it is stored  [cleaned]"
+        ),
+    ] = None,
+    directed: Directed = False,
+    columns: Columns = None,
+    no_weight: NoWeight = False,
+    sep: Sep = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Writes the graph IN to the file OUT, cleaned unless --keep says otherwise.
+
+    Cleaned means: repeated edges merged (weights summed), self-loops dropped, both directions stored unless --directed.
+
+    \b
+    Examples
+      graphrep data convert edges.csv.gz graph.npz
+      graphrep data convert cora cora.graphml
+      graphrep data convert messy.csv exact.npz --keep all --directed
+    """  # noqa: D301
+    from graphrep.cli.data.reading import reading
+    from graphrep.cli.graphs import announce, find_graph
+    from graphrep.data.writers import write
+
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
+    if keep is not None and keep not in _KEEP:
+        raise UnknownNameError(f'--keep "{keep}" is none of {", ".join(_KEEP)}.', hint="--keep all")
+    options = reading(columns, no_weight, sep, directed=directed, keep_self_loops=keep == "loops", raw=keep == "all")
+    graph = find_graph(source, data_dir=data_dir, read=options)
+    for line in announce(graph, source):
+        console.say(line)
+    write(graph, target, format=out_format)
+    console.say(f"Wrote {target}")
+    payload = {"source": source, "path": str(target), "nodes": graph.num_nodes, "entries": graph.num_edges}
+    console.finish(payload, path=target)
