@@ -23,6 +23,7 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
     "Train and judge": {
         "train": CommandEntry("graphrep.cli.train:train", "any method on any dataset, from a recipe or options"),
         "eval": CommandEntry("graphrep.cli.evaluate:evaluate", "judge saved embeddings by a named protocol"),
+        "bench": CommandEntry("graphrep.cli.bench:bench", "regenerate published tables over several seeds"),
     },
     "Look around": {
         "list": CommandEntry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -13,7 +14,16 @@ from typing import Any
 import graphrep
 from graphrep.errors import DeviceError
 
-__all__ = ["commit", "describe", "free_memory", "peak_memory", "resolve_device", "use_threads", "versions"]
+__all__ = [
+    "commit",
+    "describe",
+    "free_memory",
+    "peak_memory",
+    "reset_peak_memory",
+    "resolve_device",
+    "use_threads",
+    "versions",
+]
 
 _PACKAGES = ("torch", "torch_geometric", "numba", "numpy", "scipy", "scikit-learn", "networkx", "safetensors")
 
@@ -108,6 +118,12 @@ def peak_memory() -> int:
         pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak_memory() -> None:
+    """Starts :func:`peak_memory` anew from what is resident now, where the system allows it (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def versions() -> dict[str, str]:
