@@ -15,7 +15,7 @@ from graphrep.errors import CheckpointMismatchError
 from graphrep.methods._fastrp_input import Problem
 from graphrep.methods._fastrp_passes import State
 from graphrep.methods._fastrp_settings import Settings
-from graphrep.methods._tensor_files import read_tensors, write_tensors
+from graphrep.data._tensor_files import read_tensors, write_tensors
 
 __all__ = ["Checkpoint"]
 

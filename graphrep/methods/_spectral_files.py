@@ -12,7 +12,7 @@ import torch
 
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError
-from graphrep.methods._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
+from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 
 if TYPE_CHECKING:
     from graphrep.methods.spectral import RandomizedSpectral

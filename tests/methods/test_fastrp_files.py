@@ -12,7 +12,7 @@ from fastrp_cases import random_graph
 from graphrep.errors import CheckpointMismatchError, FileFormatError, GraphrepError
 from graphrep.kernels import CSR
 from graphrep.methods import EdgeDelta, FastRP
-from graphrep.methods._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
+from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 
 # saved models
 
