@@ -65,7 +65,8 @@ def edges_of_rows(graph: Graph, ids: Array, source: str) -> Array:
     if edges.size and edges.min() < 0:
         unknown = names[int(np.asarray(graph.edge_index)[edges < 0][0])]
         raise UnknownNameError(
-            f'{source} has node "{unknown}", which has no row in the judged file.', hint="edges between judged nodes only"
+            f'{source} has node "{unknown}", which has no row in the judged file.',
+            hint="edges between judged nodes only",
         )
     return edges
 
@@ -73,8 +74,8 @@ def edges_of_rows(graph: Graph, ids: Array, source: str) -> Array:
 def split_of_rows(ids: Array, file: Path | None, graph: Graph | None, source: str | None) -> Split | None:
     """(train, val, test) row numbers from a file, or else from the data set; None where neither has a split.
 
-    A csv, tsv or parquet file has the columns id and part (train, val or test). An npz archive has train_idx, val_idx and
-    test_idx, or masks train_mask ..., over the nodes of the data set, or over the rows where no data set is given.
+    A csv, tsv or parquet file has the columns id and part (train, val or test). An npz archive has train_idx, val_idx
+    and test_idx, or masks train_mask ..., over the nodes of the data set, or over the rows where none is given.
 
     Raises:
         FileFormatError: the file has no split.
@@ -149,7 +150,7 @@ def _places(ids: Array, names: Array) -> Array:
 
 
 def checksum(name: str | Path, graph: Graph | None = None) -> dict[str, str]:
-    """What identifies an input: the SHA-256 of the file, of the data set's file by its card, or of the graph's arrays."""
+    """What identifies an input: the SHA-256 of the file, of a named set's file, or of the graph's arrays."""
     from graphrep.data.cards import card
 
     path = Path(name)

@@ -35,12 +35,14 @@ def evaluate(
         typer.Option(
             "--split",
             metavar="FILE",
-            help="npz with train_idx, val_idx, test_idx, or csv with id,part; or random  [gca, dmgi, planetoid: GRAPH's]",
+            help="npz with train_idx, val_idx, test_idx; csv with id,part; or random  [gca, dmgi, planetoid: GRAPH's]",
         ),
     ] = None,
     runs: Annotated[
         int | None,
-        typer.Option("--runs", metavar="N", min=1, help="splits, initialisations or k-means seeds  [the protocol's own]"),
+        typer.Option(
+            "--runs", metavar="N", min=1, help="splits, initialisations or k-means seeds  [the protocol's own]"
+        ),
     ] = None,
     ratios: Annotated[
         str | None,
@@ -71,7 +73,9 @@ def evaluate(
     ] = None,
     score: Annotated[
         str | None,
-        typer.Option("--score", metavar="NAME", help="links: cosine | dot  [cosine]; reconstruction: and neg_l2  [dot]"),
+        typer.Option(
+            "--score", metavar="NAME", help="links: cosine | dot  [cosine]; reconstruction: and neg_l2  [dot]"
+        ),
     ] = None,
     hops: Annotated[
         str | None, typer.Option("--hops", metavar="H,H,...", help="reconstruction: distances  [1,2,3]")
@@ -81,7 +85,9 @@ def evaluate(
     ] = None,
     pair_ks: Annotated[
         str | None,
-        typer.Option("--pair-k", metavar="K,K,...", help="reconstruction: of the K best of all pairs; 0: as many as edges"),
+        typer.Option(
+            "--pair-k", metavar="K,K,...", help="reconstruction: of the K best of all pairs; 0: as many as edges"
+        ),
     ] = None,
     sources: Annotated[
         int | None,

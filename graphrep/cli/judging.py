@@ -12,7 +12,16 @@ from graphrep.cli.links import pair_scores
 from graphrep.errors import MissingLabelsError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["PROBES", "PROTOCOLS", "check_protocol", "judge_clusters", "judge_links", "judge_probe", "mean_std", "published_cell"]
+__all__ = [
+    "PROBES",
+    "PROTOCOLS",
+    "check_protocol",
+    "judge_clusters",
+    "judge_links",
+    "judge_probe",
+    "mean_std",
+    "published_cell",
+]
 
 PROBES = ("grace", "gca", "dmgi", "deepwalk", "planetoid")
 PROTOCOLS = (*PROBES, "clusters", "links", "reconstruction", "spectrum")

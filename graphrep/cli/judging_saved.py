@@ -56,7 +56,18 @@ def judge_scores(pos: Array, neg: Array) -> dict[str, Any]:
     result = link_scores(pos, neg)
     own = "of its own for each" if result.negatives == "per positive" else "pooled"
     about = f"protocol links: {result.num_pos} given scores of links against {result.num_neg} negatives {own}"
-    names = ("auc", "ap", "hits", "mrr", "mrr_optimistic", "mrr_pessimistic", "mean_rank", "num_pos", "num_neg", "negatives")
+    names = (
+        "auc",
+        "ap",
+        "hits",
+        "mrr",
+        "mrr_optimistic",
+        "mrr_pessimistic",
+        "mean_rank",
+        "num_pos",
+        "num_neg",
+        "negatives",
+    )
     found = {name: getattr(result, name) for name in names}
     return {"protocol": "links", "about": f"{about}, a single run", **found}
 
@@ -81,7 +92,9 @@ def judge_reconstruction(
     result = reconstruction(
         z, edges, hops=hops, similarity=similarity, pair_ks=pairs, node_ks=node_ks, sources=sources, seed=seed
     )
-    drawn = f"{result.num_sources} random source nodes of {result.num_nodes}" if result.sampled else "every node a source"
+    drawn = (
+        f"{result.num_sources} random source nodes of {result.num_nodes}" if result.sampled else "every node a source"
+    )
     about = f"protocol reconstruction: {result.num_edges} edges, {similarity}, {drawn}"
     about += ", 95 % bootstrap interval over sources" if result.sampled else ""
     found = {name: value for name, value in result.to_dict().items() if name != "kind"}
@@ -112,4 +125,5 @@ def _alignment(z: Array, low: Array, high: Array) -> float:
     for start in range(0, len(low), 1 << 16):
         part = slice(start, start + (1 << 16))
         metric.update(z[low[part]], z[high[part]])
-    return metric.compute()
+    value: float = metric.compute()
+    return value

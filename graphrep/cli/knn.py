@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from graphrep.cli.tables import arrow
 from graphrep.data.write import atomic_write
 from graphrep.errors import GraphrepError, UnknownNameError
 
+if TYPE_CHECKING:
+    from graphrep.eval.neighbors import NearestIndex
+
 __all__ = ["check_target", "find_lists", "open_index", "print_lists", "write_lists"]
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +27,7 @@ _ENDINGS = (".csv", ".tsv", ".parquet", ".pq", ".npz")
 _LINES = 100_000  # rows of text put together at once
 
 
-def open_index(file: Path, *, metric: str | None, backend: str | None) -> tuple[Any, Array]:
+def open_index(file: Path, *, metric: str | None, backend: str | None) -> tuple[NearestIndex, Array]:
     """The index of saved embeddings, or a saved index, and the id of each row.
 
     Raises:
@@ -37,24 +40,24 @@ def open_index(file: Path, *, metric: str | None, backend: str | None) -> tuple[
         found = NearestIndex.load(file)
         for asked, own, option in ((metric, found.metric, "--metric"), (backend, found.backend, "--backend")):
             if asked not in (None, own, "auto"):
-                raise GraphrepError(f"{file} was saved with {option} {own}; {asked} was asked for.", hint="the embeddings")
+                raise GraphrepError(
+                    f"{file} was saved with {option} {own}; {asked} was asked for.", hint="the embeddings"
+                )
         return found, id_array(found.ids, len(found))
     saved = load_embeddings(file)
     return index(saved.vectors, metric=metric or "cosine", backend=backend or "exact"), id_array(saved.ids, len(saved))
 
 
-def find_lists(console: Console, index: Any, rows: Sequence[int] | None, n: int) -> tuple[Array, Array]:
+def find_lists(console: Console, index: NearestIndex, rows: Sequence[int] | None, n: int) -> tuple[Array, Array]:
     """(R, n) row numbers and scores of the nearest others, with a bar on a terminal where all nodes are searched."""
     if rows is not None or console.quiet or not sys.stderr.isatty():
-        found: tuple[Array, Array] = index.neighbors(rows, n)
-        return found
+        return index.neighbors(rows, n)
     from rich.console import Console as RichConsole
     from rich.progress import Progress
 
     with Progress(console=RichConsole(stderr=True), transient=True) as bar:
         task = bar.add_task("nodes", total=len(index))
-        found = index.neighbors(rows, n, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    return found
+        return index.neighbors(rows, n, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def print_lists(console: Console, queries: Array, names: Array, scores: Array) -> dict[str, Any]:
@@ -99,7 +102,12 @@ def write_lists(path: Path, queries: Array, names: Array, scores: Array) -> None
         if kind in (".parquet", ".pq"):
             pa = arrow()
             rank = np.tile(np.arange(1, many + 1), len(queries))
-            columns = {"id": np.repeat(queries, many), "rank": rank, "neighbor": names.reshape(-1), "score": scores.reshape(-1)}
+            columns = {
+                "id": np.repeat(queries, many),
+                "rank": rank,
+                "neighbor": names.reshape(-1),
+                "score": scores.reshape(-1),
+            }
             texts = {name: column.tolist() if column.dtype.kind == "U" else column for name, column in columns.items()}
             pa.parquet.write_table(pa.table(texts), file)
             return
@@ -110,6 +118,10 @@ def write_lists(path: Path, queries: Array, names: Array, scores: Array) -> None
             text = io.StringIO()
             writer = csv.writer(text, delimiter=separator, lineterminator="\n")
             part = slice(start, start + step)
-            for query, near, values in zip(queries[part].tolist(), names[part].tolist(), scores[part].tolist(), strict=True):
-                writer.writerows((query, r, name, f"{v:.9g}") for r, (name, v) in enumerate(zip(near, values, strict=True), 1))
+            for query, near, values in zip(
+                queries[part].tolist(), names[part].tolist(), scores[part].tolist(), strict=True
+            ):
+                writer.writerows(
+                    (query, r, name, f"{v:.9g}") for r, (name, v) in enumerate(zip(near, values, strict=True), 1)
+                )
             file.write(text.getvalue().encode("utf8"))

@@ -27,7 +27,9 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
             "graphrep.cli.embed:embed",
             "a vector for each node            (FastRP by default: no training, no features needed)",
         ),
-        "neighbors": CommandEntry("graphrep.cli.neighbors:neighbors", "nearest nodes to some nodes, from saved embeddings"),
+        "neighbors": CommandEntry(
+            "graphrep.cli.neighbors:neighbors", "nearest nodes to some nodes, from saved embeddings"
+        ),
     },
     "Train and judge": {
         "eval": CommandEntry("graphrep.cli.evaluate:evaluate", "judge saved embeddings by a named protocol"),

@@ -16,10 +16,12 @@ __all__ = ["neighbors"]
 @guarded
 def neighbors(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="embeddings that graphrep embed wrote, or a saved index (safetensors)")
+        Path,
+        typer.Argument(metavar="FILE", help="embeddings that graphrep embed wrote, or a saved index (safetensors)"),
     ],
     nodes: Annotated[
-        list[str] | None, typer.Argument(metavar="NODE...", help="names or ids, as in the edge list", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="NODE...", help="names or ids, as in the edge list", show_default=False),
     ] = None,
     *,
     n: Annotated[int, typer.Option("--num", "-n", metavar="N", min=1, help="how many")] = 10,
@@ -27,7 +29,8 @@ def neighbors(
         str | None, typer.Option("--metric", metavar="NAME", help="cosine | dot | euclidean  [cosine]")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option("--backend", metavar="NAME", help="exact | faiss | auto (needs graphrep[ann])  [exact]")
+        str | None,
+        typer.Option("--backend", metavar="NAME", help="exact | faiss | auto (needs graphrep[ann])  [exact]"),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="of every node; needs --out")] = False,
     out: Annotated[
@@ -40,7 +43,7 @@ def neighbors(
 ) -> None:
     """The nearest nodes to each NODE in saved embeddings, best first.
 
-    The score is the cosine, the dot product, or minus the Euclidean distance. Search is exact unless faiss is asked for.
+    The score is the cosine, the dot product, or minus the Euclidean distance; the search is exact unless faiss does it.
 
     \b
     Examples

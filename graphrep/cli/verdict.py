@@ -17,7 +17,15 @@ __all__ = ["print_result"]
 
 _CLUSTERS = (("acc", "ACC"), ("nmi", "NMI"), ("ari", "ARI"), ("macro_f1", "F1 (macro, mapped)"))
 _GRAPH = (("modularity", "modularity"), ("coverage", "coverage"), ("conductance_mean", "conductance, mean"))
-_SPECTRUM = ("rankme", "effective_rank", "stable_rank", "participation_ratio", "mean_feature_std", "uniformity", "alignment")
+_SPECTRUM = (
+    "rankme",
+    "effective_rank",
+    "stable_rank",
+    "participation_ratio",
+    "mean_feature_std",
+    "uniformity",
+    "alignment",
+)
 
 
 def print_result(console: Console, path: Path, result: Mapping[str, Any], source: Recipe | None) -> None:
@@ -75,10 +83,14 @@ def _print_reconstruction(console: Console, result: Mapping[str, Any]) -> None:
     for mode in ("exact", "within"):
         for hop, value in result[f"map_{mode}"].items():
             nodes = result[f"num_nodes_{mode}"][hop]
-            console.say(f"  MAP hop {hop} {mode:<7} {_between(value, result[f'map_{mode}_ci95'].get(hop))}   {nodes} nodes")
+            console.say(
+                f"  MAP hop {hop} {mode:<7} {_between(value, result[f'map_{mode}_ci95'].get(hop))}   {nodes} nodes"
+            )
     for k, value in result["node_precision"].items():
         interval = _between(value, result["node_precision_ci95"].get(k))
-        console.say(f"  node precision@{k} {interval}   (over min({k}, degree): {result['node_precision_capped'][k]:.4f})")
+        console.say(
+            f"  node precision@{k} {interval}   (over min({k}, degree): {result['node_precision_capped'][k]:.4f})"
+        )
     for k, value in result["pair_precision"].items():
         console.say(f"  pair precision@{k} {value:.4f}   of all pairs")
 

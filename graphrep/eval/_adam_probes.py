@@ -44,7 +44,9 @@ class _Data:
         found[kept] = encoded
         x = torch.as_tensor(z, dtype=torch.float32, device=device)
         if not bool(torch.isfinite(x).all()):
-            raise NonFiniteError("z holds values beyond the range of float32, in which this probe trains.", hint="z / 1e6")
+            raise NonFiniteError(
+                "z holds values beyond the range of float32, in which this probe trains.", hint="z / 1e6"
+            )
         return cls(x, torch.from_numpy(found).to(device), labels != -1, len(classes))
 
     def part(self, ids: Sequence[Ints]) -> Part:
@@ -63,7 +65,9 @@ def gca_probe(
     train, val = (data.part([parts[place] for parts in splits]) for place in range(2))
     chosen = _selection(selection, bool(val.y.numel()), given=split is not None)
     length = _check_steps(steps, _GCA_STEPS)
-    judged = {"validation": val, "last": None, "test (published)": data.part([splits[0][2]])}[chosen]
+    if chosen != "last" and length < _GCA_EVERY:
+        raise GraphrepError(f"steps must reach the first look at {_GCA_EVERY}; got {length}.", hint="selection='last'")
+    judged = {"validation": val, "last": None}[chosen] if chosen != SELECTIONS[2] else data.part([splits[0][2]])
     (best,) = train_layers(
         train,
         judged,
@@ -81,7 +85,9 @@ def gca_probe(
         scores["micro"],
         scores["macro"],
         [],
-        **_sizes(splits[0]),
+        num_train=len(splits[0][0]),
+        num_val=len(splits[0][1]),
+        num_test=len(splits[0][2]),
         best_step=best.step.tolist(),
     )
     said = {
@@ -120,7 +126,8 @@ def dmgi_probe(
     rate, decay = (0.01 if lr is None else float(lr)), (0.0 if weight_decay is None else float(weight_decay))
     if not 0 < rate < np.inf or not 0 <= decay < np.inf:
         raise GraphrepError(
-            f"lr must be positive and weight_decay not negative; got {rate} and {decay}.", hint="lr=0.01, weight_decay=0.0"
+            f"lr must be positive and weight_decay not negative; got {rate} and {decay}.",
+            hint="lr=0.01, weight_decay=0.0",
         )
     train, val, test = (data.part([part]) for part in parts)
     micro, macro = train_layers(
@@ -140,7 +147,9 @@ def dmgi_probe(
         found["micro"]["micro"].tolist(),
         found["macro"]["macro"].tolist(),
         [],
-        **_sizes(parts),
+        num_train=len(parts[0]),
+        num_val=len(parts[1]),
+        num_test=len(parts[2]),
         auc=found["micro"]["auc"].tolist(),
         best_step=micro.step.tolist(),
     )
@@ -199,7 +208,7 @@ def _selection(asked: str | None, has_val: bool, *, given: bool) -> str:
         raise MissingLabelsError("selection='validation' needs a validation part.", hint="split=(train, val, test)")
     if asked == "test (published)" and (has_val or not given):
         raise GraphrepError(
-            "selection='test (published)' is what the published code does without a validation part; this split has one.",
+            "selection='test (published)' is for splits without a validation part; this one has it.",
             hint="selection='validation'",
         )
     return asked
@@ -218,7 +227,3 @@ def _check_steps(steps: int | None, default: int) -> int:
     if found < 1:
         raise GraphrepError(f"steps must be at least 1; got {steps}.", hint=f"steps={default}")
     return found
-
-
-def _sizes(parts: Sequence[Ints]) -> dict[str, int]:
-    return dict(zip(("num_train", "num_val", "num_test"), map(len, parts), strict=True))

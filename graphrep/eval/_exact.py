@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from graphrep.errors import FileFormatError
 from graphrep.eval._topk import top_columns
 
-__all__ = ["ExactSearch", "unit"]
+__all__ = ["ExactSearch", "blocks", "unit"]
 
 _QUERIES, _ROWS = 256, 16_384  # 32 MB of scores at once
 
@@ -36,13 +36,13 @@ class ExactSearch:
 
     def search(self, queries: Tensor, k: int) -> Found:
         """(Q, k) row numbers and scores, best first, the lower row first among equals."""
-        parts = [self._best(part, k, None) for part in queries.to(self.rows.device).split(_QUERIES)]
+        parts = [self._best(part, k, None) for part in blocks(queries.to(self.rows.device), _QUERIES)]
         return _joined(parts, k)
 
     def neighbors(self, rows: NDArray[np.int64], k: int, progress: Callable[[int, int], None] | None) -> Found:
         """The same for stored rows, each without itself."""
         parts = []
-        for part in torch.from_numpy(rows).to(self.rows.device).split(_QUERIES):
+        for part in blocks(torch.from_numpy(rows).to(self.rows.device), _QUERIES):
             parts.append(self._best(self.rows[part], k, part))
             if progress:
                 progress(min(len(parts) * _QUERIES, len(rows)), len(rows))
@@ -85,8 +85,14 @@ class ExactSearch:
         return cls(rows, metric)
 
 
+def blocks(rows: Tensor, size: int) -> Iterator[Tensor]:
+    """Runs of at most `size` rows."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
 def unit(rows: Tensor) -> Tensor:
-    """Rows of unit length; a zero row stays zero. The largest entry is divided out first, so that no square overflows."""
+    """Rows of unit length; a zero row stays zero. The largest entry is divided out first: no square overflows."""
     largest = rows.abs().amax(1, keepdim=True)
     scaled = rows / torch.where(largest > 0, largest, 1.0)
     norm = scaled.norm(dim=1, keepdim=True)

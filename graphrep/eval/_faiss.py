@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphrep.errors import FileFormatError, MissingExtraError
-from graphrep.eval._exact import unit
+from graphrep.eval._exact import blocks, unit
 
 __all__ = ["FaissSearch", "available"]
 
 _FLAT_ROWS = 10_000  # up to here every row is compared
 _TRAINING = 64  # rows per list that the lists' centres are learnt from
+_LEAST_PER_LIST = 39  # rows per list below which faiss finds its training too small
 _QUERIES = 1024
 _SHARE = 16  # one list in so many is looked through, at least _LEAST
 _LEAST = 8
@@ -70,7 +71,7 @@ class FaissSearch:
         if count <= _FLAT_ROWS:
             found = faiss.index_factory(width, "Flat", kind)
         else:
-            lists = int(4 * math.sqrt(count))
+            lists = max(1, min(int(4 * math.sqrt(count)), count // _LEAST_PER_LIST))
             found = faiss.index_factory(width, f"IVF{lists},Flat", kind)
             found.cp.seed = seed
             chosen = np.random.default_rng(seed).choice(count, min(count, _TRAINING * lists), replace=False)
@@ -125,7 +126,9 @@ class FaissSearch:
         try:
             found = faiss.deserialize_index(tensors["faiss"].numpy())
         except (KeyError, RuntimeError) as error:
-            raise FileFormatError(f"{path} holds no readable faiss index.", hint="graphrep.index(z).save(path)") from error
+            raise FileFormatError(
+                f"{path} holds no readable faiss index.", hint="graphrep.index(z).save(path)"
+            ) from error
         return cls(found, metric)
 
 
@@ -133,7 +136,7 @@ def _prepared(rows: Tensor, metric: str) -> NDArray[np.float32]:
     """(n, d) contiguous float32, of unit length for the cosine."""
     found = np.empty(tuple(rows.shape), dtype=np.float32)
     start = 0
-    for part in rows.split(1 << 16):
+    for part in blocks(rows, 1 << 16):
         found[start : start + len(part)] = (unit(part.double()) if metric == "cosine" else part).cpu().numpy()
         start += len(part)
     return found

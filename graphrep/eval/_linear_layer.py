@@ -1,7 +1,7 @@
 """One linear layer trained by Adam from many initialisations at once: the classifier of the `gca` and `dmgi` probes.
 
-All repeats share one training loop with a leading batch axis; since Adam works entry by entry and the loss is a sum over
-the repeats, each of them takes exactly the steps that it would take alone.
+All repeats share one training loop with a leading batch axis; since Adam works entry by entry and the loss is a sum
+over the repeats, each of them takes exactly the steps that it would take alone.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def train_layers(
                     best[place] = _replace(best[place], better, weight, bias, step)
     if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
         raise NonFiniteError("the probe's linear layer diverged.", hint="a smaller lr, or standardised columns of z")
-    return best if judged is not None and steps >= every else [_copy(weight, bias, steps) for _ in scores]
+    return best if judged is not None else [_copy(weight, bias, steps) for _ in scores]
 
 
 def _initial(train: Part, num_classes: int, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -16,9 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def undirected_links(
-    edge_index: Any, edge_weight: Any, num_nodes: int, *, owner: str
-) -> tuple[Ints, Ints, Floats]:
+def undirected_links(edge_index: Any, edge_weight: Any, num_nodes: int, *, owner: str) -> tuple[Ints, Ints, Floats]:
     """Each undirected link once: (smaller end, larger end, weight), self-loops left out.
 
     A link listed in both directions has the mean of the two weights; repeated entries add up.

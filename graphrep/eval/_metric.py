@@ -18,7 +18,7 @@ class Metric(ABC):
     """Base of the metrics: ``update`` with each batch, ``compute`` the result of all of them, ``reset``.
 
     The state is a dictionary of tensors on the device of the batches (:meth:`state`); another process' state or metric
-    joins by :meth:`merge`, in any order but for ties that go by position. Nothing that was passed in is kept or changed.
+    joins by :meth:`merge`. Nothing that was passed in is kept or changed.
 
     Attributes:
         reduce: how two states of a name become one: "sum", "cat" along axis 0, or "triangle", the R factor of a QR
@@ -87,7 +87,7 @@ class Metric(ABC):
         shapes = {tuple(part.shape[(0 if self.reduce[name] == "sum" else 1) :]) for part in parts}
         if len(shapes) > 1:
             raise ShapeError(
-                f"{type(self).__name__}: {name} has shapes {' and '.join(map(str, sorted(shapes)))} in different updates.",
+                f"{type(self).__name__}: {name} has shapes {' and '.join(map(str, sorted(shapes)))} in its updates.",
                 hint="the same width in every update",
             )
         if self.reduce[name] == "sum":

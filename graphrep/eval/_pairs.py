@@ -32,7 +32,7 @@ class Similarity:
         if kind == "cosine":
             rows = unit_rows(rows)
         elif kind == "neg_l2":
-            rows = rows - rows.mean(axis=0)  # distances stay; the squares that cancel get small
+            rows = rows - _centre(rows)  # distances stay; the squares that cancel get small
         distinct, place = np.unique(rows, axis=0, return_inverse=True)
         few = len(distinct) < len(rows)
         self.num_rows = len(rows)
@@ -55,11 +55,18 @@ class Similarity:
         return score if self.place is None else score[:, self.place]
 
     def rank(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N) scores in descending order and whose they are, the lower id first among equals, the row itself last."""
+        """(B, N) scores in descending order and whose they are: of equals the lower id first, the row itself last."""
         score = self.block(rows)
         score[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         ordered = score.sort(dim=1, descending=True, stable=True)
         return ordered.values, ordered.indices
+
+
+def _centre(rows: Floats) -> Floats:
+    """The mean of the rows to eight bits: less digits than that, and rows of small whole numbers stay exact."""
+    step = 2.0 ** (np.ceil(np.log2(max(float(np.abs(rows).max()), 1e-300))) - 8)
+    centre: Floats = np.round(rows.mean(axis=0) / step) * step
+    return centre
 
 
 def pair_precision(score: Similarity, edges: Ints, ks: tuple[int, ...], entries: int) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""The probe `planetoid`: multinomial logistic regression on a given split, its penalty chosen by validation accuracy."""
+"""The probe `planetoid`: multinomial logistic regression on a given split, its C chosen by validation accuracy."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def planetoid_probe(z: Floats, y: Any, *, split: Any, normalize: bool) -> ProbeR
     """C in 2^-10 ... 2^9 with the best validation accuracy (the smallest among equals), fitted on the training part."""
     labels = as_labels(y, "y")
     known = np.asarray(labels != -1, dtype=bool)
-    parts = require_validation(split, known, "planetoid")
-    train, val, test = parts
+    train, val, test = require_validation(split, known, "planetoid")
     if len(np.unique(labels[train])) < 2:
         raise MissingLabelsError(
             f"all labelled training nodes are of class {labels[train[0]]}.", hint="at least two classes"
@@ -48,8 +47,7 @@ def planetoid_probe(z: Floats, y: Any, *, split: Any, normalize: bool) -> ProbeR
             stacklevel=3,
         )
     micro, macro = labels_f1(labels[test], said)
-    sizes = dict(zip(("num_train", "num_val", "num_test"), map(len, parts), strict=True))
-    row = ProbeRow.of(None, [micro], [macro], [c], **sizes)
+    row = ProbeRow.of(None, [micro], [macro], [c], num_train=len(train), num_val=len(val), num_test=len(test))
     return ProbeResult.of(
         "planetoid",
         "sklearn",

@@ -62,8 +62,9 @@ class ProbeRow(Result):
         """Row from the scores of each repeat."""
         spread = (*_spread(micro), *_spread(macro))
         runs = (list(micro), list(macro), list(best_c))
-        area = (*_spread(auc), list(auc)) if len(auc) else (_NAN, _NAN, _NAN, [])
-        return cls(train_ratio, *spread, *runs, num_train, num_test, num_val, *area, list(best_step))
+        area = _spread(auc) if len(auc) else (_NAN, _NAN, _NAN)
+        sizes = (num_train, num_test, num_val)
+        return cls(train_ratio, *spread, *runs, *sizes, *area, auc_runs=list(auc), best_step=list(best_step))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,9 +162,7 @@ class ProbeResult(Result):
         for row in self.rows:
             share = "given" if row.train_ratio is None else f"{100 * row.train_ratio:.3g} %"
             cells = [f"{100 * getattr(row, n):.2f} +- {100 * getattr(row, f'{n}_std'):.2f}" for n in columns]
-            lines.append(
-                f"  {share:>8}   " + "   ".join(f"{cell:<14}" for cell in cells) + f"   {_chosen(row)}"
-            )
+            lines.append(f"  {share:>8}   " + "   ".join(f"{cell:<14}" for cell in cells) + f"   {_chosen(row)}")
         return "\n".join(lines)
 
 

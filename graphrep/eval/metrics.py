@@ -127,7 +127,9 @@ class TopKMetric(Metric):
         if not count:
             raise MissingLabelsError("no user has a test item.", hint="is test empty, or are its rows not the users?")
         means = (state["sums"] / count).tolist()
-        named: dict[str, Any] = {n: dict(zip(self.ks, row, strict=True)) for n, row in zip(self._NAMES, means, strict=True)}
+        named: dict[str, Any] = {
+            n: dict(zip(self.ks, row, strict=True)) for n, row in zip(self._NAMES, means, strict=True)
+        }
         return RankingScores(**named, num_users=count)
 
 
@@ -206,7 +208,13 @@ class MultilabelMetric(Metric):
         0.5
     """
 
-    reduce: ClassVar[Mapping[str, str]] = {"hits": "sum", "predicted": "sum", "true": "sum", "samples": "sum", "rows": "sum"}
+    reduce: ClassVar[Mapping[str, str]] = {
+        "hits": "sum",
+        "predicted": "sum",
+        "true": "sum",
+        "samples": "sum",
+        "rows": "sum",
+    }
 
     def __init__(self, rule: str = "topk", *, threshold: float = 0.0) -> None:
         super().__init__()

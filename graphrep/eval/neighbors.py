@@ -15,7 +15,7 @@ from torch import Tensor
 from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, NonFiniteError, ShapeError
 from graphrep.eval._arrays import as_numpy, choose
-from graphrep.eval._exact import ExactSearch
+from graphrep.eval._exact import ExactSearch, blocks
 from graphrep.eval._faiss import FaissSearch, available
 from graphrep.eval._splits import node_positions
 
@@ -30,9 +30,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def index(
-    z: Any, *, metric: str = "cosine", ids: Any = None, backend: str = "auto", seed: int = 0
-) -> NearestIndex:
+def index(z: Any, *, metric: str = "cosine", ids: Any = None, backend: str = "auto", seed: int = 0) -> NearestIndex:
     """An index over the rows of `z` for :meth:`NearestIndex.search`.
 
     Args:
@@ -164,7 +162,8 @@ class NearestIndex:
         tensors, metadata = read_tensors(path)
         if metadata.get("kind") != _KIND or metadata.get("version") != "1":
             raise FileFormatError(
-                f"{path} is a safetensors file, but no index that this version knows.", hint="graphrep.index(z).save(path)"
+                f"{path} is a safetensors file, but no index that this version knows.",
+                hint="graphrep.index(z).save(path)",
             )
         metric = choose(metadata.get("metric", ""), METRICS, "metric")
         kind: type[ExactSearch] | type[FaissSearch] = FaissSearch if metadata.get("backend") == "faiss" else ExactSearch
@@ -181,14 +180,16 @@ class NearestIndex:
 
 def _as_rows(value: Any, name: str) -> Tensor:
     """(n, d) float32 or float64, finite, on its device; the caller's memory where it is that already."""
-    rows = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(as_numpy(value, name)))
+    rows = (
+        value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(as_numpy(value, name)))
+    )
     if rows.is_complex() or rows.dtype == torch.bool:
         raise DTypeError(f"{name} must hold real numbers; got {rows.dtype}.", hint=f"{name}.float()")
     if rows.dim() != 2 or 0 in rows.shape:
         raise ShapeError(f"{name} must have shape (N, d), not empty; got {tuple(rows.shape)}.", hint="one row per node")
     if rows.dtype not in (torch.float32, torch.float64):
         rows = rows.float() if rows.is_floating_point() else rows.double()
-    for part in rows.split(1 << 16):
+    for part in blocks(rows, 1 << 16):
         if not bool(torch.isfinite(part).all()):
             raise NonFiniteError(f"{name} holds NaN or infinity.", hint="did the training diverge?")
     return rows
@@ -200,7 +201,8 @@ def _as_ids(ids: Any, count: int) -> NDArray[Any]:
         names = names.astype(str)
     if names.dtype.kind not in "iuU" or names.shape != (count,):
         raise ShapeError(
-            f"ids must be {count} integers or texts; got {names.dtype} of shape {names.shape}.", hint="one id per row of z"
+            f"ids must be {count} integers or texts; got {names.dtype} of shape {names.shape}.",
+            hint="one id per row of z",
         )
     return names if names.dtype.kind == "U" else names.astype(np.int64)
 

@@ -144,16 +144,13 @@ def linear_probe(
         )
     features = as_matrix(z, "z")
     if protocol != "deepwalk" and as_numpy(y, "y").ndim == 2:
-        raise ShapeError(
-            f"protocol {protocol} is for one label per node; y has two axes.", hint="protocol='deepwalk'"
-        )
+        raise ShapeError(f"protocol {protocol} is for one label per node; y has two axes.", hint="protocol='deepwalk'")
     _same_length(features, as_numpy(y, "y"))
     device = getattr(z, "device", "cpu")
     if protocol == "gca":
         return gca_probe(features, y, device, split=split, seeds=seeds, selection=selection, steps=steps)
     if protocol == "dmgi":
-        options = {"lr": lr, "weight_decay": weight_decay, "steps": steps}
-        return dmgi_probe(features, y, device, split=split, seeds=seeds, **options)
+        return dmgi_probe(features, y, device, split=split, seeds=seeds, lr=lr, weight_decay=weight_decay, steps=steps)
     if protocol == "planetoid":
         if seeds is not None:
             raise GraphrepError("protocol planetoid has nothing random to repeat; seeds were given.", hint="seeds=None")
@@ -221,8 +218,8 @@ def _deepwalk(
                 found = judged.micro_f1, judged.macro_f1
             micro.append(found[0])
             macro.append(found[1])
-        sizes = {"num_train": len(parts[0][0]), "num_test": len(parts[0][1])}
-        rows.append(ProbeRow.of(ratio, micro, macro, [c] * len(parts), **sizes))
+        train, test = parts[0]
+        rows.append(ProbeRow.of(ratio, micro, macro, [c] * len(parts), num_train=len(train), num_test=len(test)))
     name = classifier.name
     return ProbeResult.of("deepwalk", name, rows, seeds=used, multilabel=rule, num_classes=targets.shape[1])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphrep.errors import GraphrepError
+from graphrep.errors import EmptyGraphError, GraphrepError
 from graphrep.eval._arrays import as_ks, as_matrix, choose
 from graphrep.eval._links import undirected_links
 from graphrep.eval._pairs import Similarity, pair_precision
@@ -112,6 +112,8 @@ def reconstruction(
     choose(similarity, ("dot", "cosine", "neg_l2"), "similarity")
     rows = as_matrix(z, "z")
     low, high, _ = undirected_links(edge_index, None, len(rows), owner="z has {} rows")
+    if not len(low):
+        raise EmptyGraphError("the graph has no edge between two different nodes.", hint="at least one is needed")
     wanted, at_nodes, at_pairs = as_ks(hops), as_ks(node_ks), as_ks(pair_ks)
     if at_pairs and max(at_pairs) > len(rows) * (len(rows) - 1) // 2:
         raise GraphrepError(
@@ -123,27 +125,26 @@ def reconstruction(
     both = torch.from_numpy(np.stack([np.concatenate([low, high]), np.concatenate([high, low])])).to(device)
     graph = CSR.from_edge_index(both, size=(len(rows), len(rows)))
     found = _judge_sources(score, graph, chosen, wanted, at_nodes)
-    interval = _bootstrap(seed) if sampled else None
+    means = {key: _mean(values) for key, values in found.items()}
+    counts = {key: _count(values) for key, values in found.items()}
+    intervals = {key: _interval(values, seed) for key, values in found.items()} if sampled else {}
     return ReconstructionScores(
-        **{f"map_{mode}": {h: _mean(found[mode, h]) for h in wanted} for mode in ("exact", "within")},
-        **{f"num_nodes_{mode}": {h: _count(found[mode, h]) for h in wanted} for mode in ("exact", "within")},
+        map_exact={h: means["exact", h] for h in wanted},
+        map_within={h: means["within", h] for h in wanted},
+        num_nodes_exact={h: counts["exact", h] for h in wanted},
+        num_nodes_within={h: counts["within", h] for h in wanted},
         pair_precision=pair_precision(score, low * len(rows) + high, at_pairs, _ENTRIES),
-        node_precision={k: _mean(found["node", k]) for k in at_nodes},
-        node_precision_capped={k: _mean(found["capped", k]) for k in at_nodes},
+        node_precision={k: means["node", k] for k in at_nodes},
+        node_precision_capped={k: means["capped", k] for k in at_nodes},
         similarity=similarity,
         num_nodes=len(rows),
         num_edges=len(low),
         num_sources=len(chosen),
         sampled=sampled,
         seed=seed,
-        **{
-            f"{title}_ci95": {k: interval(found[mode, k]) for k in cuts} if interval else {}
-            for title, mode, cuts in (
-                ("map_exact", "exact", wanted),
-                ("map_within", "within", wanted),
-                ("node_precision", "node", at_nodes),
-            )
-        },
+        map_exact_ci95={h: intervals["exact", h] for h in wanted if sampled},
+        map_within_ci95={h: intervals["within", h] for h in wanted if sampled},
+        node_precision_ci95={k: intervals["node", k] for k in at_nodes if sampled},
     )
 
 
@@ -226,19 +227,15 @@ def _sources(sources: Any, num_nodes: int, seed: int) -> tuple[NDArray[np.int64]
     return given, len(given) < num_nodes
 
 
-def _bootstrap(seed: int) -> Callable[[Floats], tuple[float, float]]:
-    """The 95 % percentile interval of a mean over sources."""
-
-    def interval(values: Floats) -> tuple[float, float]:
-        defined = values[~np.isnan(values)]
-        if not len(defined):
-            return float("nan"), float("nan")
-        rng = np.random.default_rng(seed)
-        means = [float(defined[rng.integers(len(defined), size=len(defined))].mean()) for _ in range(_RESAMPLES)]
-        low, high = np.quantile(means, (0.025, 0.975))
-        return float(low), float(high)
-
-    return interval
+def _interval(values: Floats, seed: int) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean over sources."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    means = [float(defined[rng.integers(len(defined), size=len(defined))].mean()) for _ in range(_RESAMPLES)]
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _mean(values: Floats) -> float:

@@ -188,5 +188,6 @@ def triangle(rows: Floats) -> Floats:
     step = max(_QR_ROWS, rows.shape[1])
     found = rows[:step]
     for start in range(step, len(rows), step):
-        found = np.linalg.qr(np.concatenate([found, rows[start : start + step]]), mode="r").astype(np.float64)
+        factor: Any = np.linalg.qr(np.concatenate([found, rows[start : start + step]]), mode="r")
+        found = factor
     return found

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphrep.data._tensor_files import read_tensors, write_tensors
 from graphrep.errors import CheckpointMismatchError
 from graphrep.methods._fastrp_input import Problem
 from graphrep.methods._fastrp_passes import State
 from graphrep.methods._fastrp_settings import Settings
-from graphrep.data._tensor_files import read_tensors, write_tensors
 
 __all__ = ["Checkpoint"]
 

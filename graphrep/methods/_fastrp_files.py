@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from graphrep.data._parts import sparse_features
+from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError, UnknownNameError
 from graphrep.kernels import CSR
 from graphrep.methods._fastrp_settings import resolve
-from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 
 if TYPE_CHECKING:
     from graphrep.methods.fastrp import FastRP

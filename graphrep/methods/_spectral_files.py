@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError
-from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 
 if TYPE_CHECKING:
     from graphrep.methods.spectral import RandomizedSpectral

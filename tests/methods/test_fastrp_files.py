@@ -9,10 +9,10 @@ import pytest
 import torch
 from fastrp_cases import random_graph
 
+from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 from graphrep.errors import CheckpointMismatchError, FileFormatError, GraphrepError
 from graphrep.kernels import CSR
 from graphrep.methods import EdgeDelta, FastRP
-from graphrep.data._tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 
 # saved models
 
