@@ -22,6 +22,7 @@ FAMILIES = (
     "walks",
     "sampling",
     "contrast",
+    "probe",
     "fastrp",
 )
 
