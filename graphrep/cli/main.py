@@ -32,7 +32,9 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
         ),
     },
     "Train and judge": {
-        "eval": CommandEntry("graphrep.cli.evaluate:evaluate", "judge saved embeddings by a named protocol"),
+        "eval": CommandEntry(
+            "graphrep.cli.evaluate:evaluate", "judge saved embeddings, clusters or scores by a named protocol"
+        ),
     },
     "Look around": {
         "list": CommandEntry(

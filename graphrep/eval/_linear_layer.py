@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import NonFiniteError
+from graphrep.eval._newton import threads_for
 
 __all__ = ["Best", "Part", "f1_batch", "logits_of", "one_vs_rest_auc", "train_layers"]
 
@@ -76,24 +77,26 @@ def train_layers(
     Raises:
         NonFiniteError: the training diverged.
     """
-    weight, bias = (start.requires_grad_() for start in _initial(train, num_classes, seeds))
-    optimiser = torch.optim.Adam([weight, bias], lr=lr, weight_decay=weight_decay)
-    truth = train.y.expand(len(seeds), -1)
-    highest = [torch.full((len(seeds),), -1.0, device=weight.device, dtype=torch.float64) for _ in scores]
-    best = [_copy(weight, bias, steps) for _ in scores]
-    for step in range(1, steps + 1):
-        optimiser.zero_grad(set_to_none=True)
-        logits = logits_of(train.x, weight, bias)  # (R, n, K)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), truth.reshape(-1), reduction="sum")
-        (loss / truth.shape[1]).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        if judged is not None and step % every == 0:
-            with torch.no_grad():
-                found = f1_batch(judged.y, logits_of(judged.x, weight, bias).argmax(-1), num_classes)
-                for place, name in enumerate(scores):
-                    better = found[name] > highest[place]
-                    highest[place] = torch.where(better, found[name], highest[place])
-                    best[place] = _replace(best[place], better, weight, bias, step)
+    rows = max(train.x.shape[-2], judged.x.shape[-2] if judged is not None else 0)
+    with threads_for(len(seeds) * rows * train.x.shape[-1] * num_classes):
+        weight, bias = (start.requires_grad_() for start in _initial(train, num_classes, seeds))
+        optimiser = torch.optim.Adam([weight, bias], lr=lr, weight_decay=weight_decay)
+        truth = train.y.expand(len(seeds), -1)
+        highest = [torch.full((len(seeds),), -1.0, device=weight.device, dtype=torch.float64) for _ in scores]
+        best = [_copy(weight, bias, steps) for _ in scores]
+        for step in range(1, steps + 1):
+            optimiser.zero_grad(set_to_none=True)
+            logits = logits_of(train.x, weight, bias)  # (R, n, K)
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), truth.reshape(-1), reduction="sum")
+            (loss / truth.shape[1]).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            if judged is not None and step % every == 0:
+                with torch.no_grad():
+                    found = f1_batch(judged.y, logits_of(judged.x, weight, bias).argmax(-1), num_classes)
+                    for place, name in enumerate(scores):
+                        better = found[name] > highest[place]
+                        highest[place] = torch.where(better, found[name], highest[place])
+                        best[place] = _replace(best[place], better, weight, bias, step)
     if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
         raise NonFiniteError("the probe's linear layer diverged.", hint="a smaller lr, or standardised columns of z")
     return best if judged is not None else [_copy(weight, bias, steps) for _ in scores]

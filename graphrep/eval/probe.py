@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from graphrep.errors import GraphrepError, MissingLabelsError, ShapeError, UnknownNameError
@@ -147,10 +148,14 @@ def linear_probe(
         raise ShapeError(f"protocol {protocol} is for one label per node; y has two axes.", hint="protocol='deepwalk'")
     _same_length(features, as_numpy(y, "y"))
     device = getattr(z, "device", "cpu")
-    if protocol == "gca":
-        return gca_probe(features, y, device, split=split, seeds=seeds, selection=selection, steps=steps)
-    if protocol == "dmgi":
-        return dmgi_probe(features, y, device, split=split, seeds=seeds, lr=lr, weight_decay=weight_decay, steps=steps)
+    if protocol in ("gca", "dmgi"):
+        # Callers judge inside no_grad or inference_mode; the layer is trained all the same.
+        with torch.inference_mode(False), torch.enable_grad():
+            if protocol == "gca":
+                return gca_probe(features, y, device, split=split, seeds=seeds, selection=selection, steps=steps)
+            return dmgi_probe(
+                features, y, device, split=split, seeds=seeds, lr=lr, weight_decay=weight_decay, steps=steps
+            )
     if protocol == "planetoid":
         if seeds is not None:
             raise GraphrepError("protocol planetoid has nothing random to repeat; seeds were given.", hint="seeds=None")
@@ -265,6 +270,8 @@ def _check_ratios(ratios: Sequence[float] | None, split: Any) -> tuple[float, ..
 
 
 def _same_length(z: Floats, labels: NDArray[Any]) -> None:
+    if labels.ndim == 0:
+        raise ShapeError("y has no axis.", hint="one label per row of z; -1 where unknown")
     if len(z) != len(labels):
         raise ShapeError(
             f"z has {len(z)} rows and y has {len(labels)}.", hint="one label per row of z; -1 where unknown"

@@ -188,6 +188,15 @@ def test_names_of_classes_and_kinds_of_input_do_not_matter(protocol) -> None:
     assert json.loads(plain.to_json())["protocol"] == protocol
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_probes_train_inside_no_grad(mode) -> None:
+    z, y = blobs()
+    options = {"protocol": "dmgi", "split": thirds(len(y), 40, 80), "seeds": [0], "steps": 10}
+    plain = linear_probe(z, y, **options)
+    with mode():
+        assert linear_probe(torch.from_numpy(z) + 0, y, **options).micro_f1 == plain.micro_f1
+
+
 def test_unlabelled_nodes_are_left_out() -> None:
     z, y = blobs()
     train, val, test = thirds(len(y), 40, 80)
@@ -257,6 +266,8 @@ def test_what_does_not_fit_is_refused() -> None:
         linear_probe(z, y, protocol="planetoid", split=split, seeds=[0])
     with pytest.raises(ShapeError, match="two axes"):
         linear_probe(z, np.eye(4)[y], protocol="gca")
+    with pytest.raises(ShapeError, match="no axis"):
+        linear_probe(z, 3, protocol="gca")
     with pytest.raises(MissingLabelsError, match="are of class 2"):
         linear_probe(z, np.full(60, 2), protocol="planetoid", split=split)
     with pytest.raises(NonFiniteError, match="float32"):
