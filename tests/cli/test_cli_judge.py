@@ -149,6 +149,7 @@ def test_clusters_with_labels_alone_or_a_graph_alone(run: Run, folder: Path) -> 
     assert "an id twice" in run("eval", "c.csv", "--labels", "l.csv", code=2).stderr
 
 
+@pytest.mark.filterwarnings("ignore:Hits")
 def test_score_files(run: Run, folder: Path) -> None:
     rng = np.random.default_rng(0)
     pos, pool, own = rng.standard_normal(20) + 1, rng.standard_normal(60), rng.standard_normal((20, 3))
