@@ -23,6 +23,7 @@ FAMILIES = (
     "sampling",
     "contrast",
     "pot",
+    "probe",
     "fastrp",
     "reading",
 )

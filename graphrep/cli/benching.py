@@ -230,9 +230,9 @@ def _table(datasets: Sequence[str], variants: Sequence[Variant], rows: Sequence[
     return [
         *lines,
         "",
-        "Mean +- sample standard deviation over seeds of the whole pipeline (initialisation, views, split of the probe); "
-        "in brackets the mean paired difference to the row without POT and its 95 % interval. Protocol gca takes the "
-        "public split where there is one.",
+        "Mean +- sample standard deviation over seeds of the whole pipeline (initialisation, views, split of the "
+        "probe); in brackets the mean paired difference to the row without POT and its 95 % interval. Protocol gca takes "
+        "the public split where there is one.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""`graphrep eval`: judges saved embeddings by a named protocol."""
+"""`graphrep eval`: judges saved embeddings, clusters or scores by a named protocol."""
 
 from __future__ import annotations
 
@@ -12,20 +12,37 @@ from graphrep.cli.options import DataDir, Json, Seed, Threads, Verbose
 
 __all__ = ["evaluate"]
 
+_PROTOCOLS = "grace | gca | dmgi | deepwalk | planetoid | clusters | links | reconstruction | spectrum"
+
 
 @guarded
 def evaluate(
-    embeddings: Annotated[Path, typer.Argument(metavar="EMB", help="embeddings that graphrep embed wrote")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="embeddings; or clusters (id,cluster); or scores of links (score,label)"),
+    ],
     *,
-    protocol: Annotated[
-        str | None, typer.Option("--protocol", "-p", metavar="NAME", help="grace | deepwalk | clusters | links")
-    ] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", "-p", metavar="NAME", help=_PROTOCOLS)] = None,
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", metavar="GRAPH", help="graph with the labels (or the edges): name or file"),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="csv with id,label; a|b gives a node two labels")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="FILE",
+            help="npz with train_idx, val_idx, test_idx; csv with id,part; or random  [gca, dmgi, planetoid: GRAPH's]",
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            "--runs", metavar="N", min=1, help="splits, initialisations or k-means seeds  [the protocol's own]"
+        ),
     ] = None,
     ratios: Annotated[
         str | None,
@@ -34,19 +51,51 @@ def evaluate(
     cost: Annotated[
         float | None, typer.Option("--cost", "-C", metavar="C", help="deepwalk: inverse penalty  [1]")
     ] = None,
-    runs: Annotated[
-        int | None, typer.Option("--runs", metavar="N", min=1, help="splits, or k-means seeds  [the protocol's own]")
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            "--selection", metavar="NAME", help='gca: validation | last | "test (published)"  [validation, else last]'
+        ),
     ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="dmgi: Adam's learning rate  [0.01]")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", metavar="X", help="dmgi: Adam's weight decay  [0]")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", min=1, help="gca, dmgi: of Adam  [3000, 200]")
+    ] = None,
+    unit_rows: Annotated[bool, typer.Option("--unit-rows", help="planetoid: scale rows to unit norm")] = False,
     clusters: Annotated[
         int | None, typer.Option("--clusters", "-k", metavar="N", min=1, help="clusters  [as many as classes]")
     ] = None,
     links: Annotated[
         Path | None, typer.Option("--links", metavar="FILE", help="links: edges that the embedding has not seen")
     ] = None,
-    score: Annotated[str, typer.Option("--score", metavar="NAME", help="links: cosine | dot")] = "cosine",
+    score: Annotated[
+        str | None,
+        typer.Option(
+            "--score", metavar="NAME", help="links: cosine | dot  [cosine]; reconstruction: and neg_l2  [dot]"
+        ),
+    ] = None,
+    hops: Annotated[
+        str | None, typer.Option("--hops", metavar="H,H,...", help="reconstruction: distances  [1,2,3]")
+    ] = None,
+    node_ks: Annotated[
+        str | None, typer.Option("--node-k", metavar="K,K,...", help="reconstruction: precision of a node's K best")
+    ] = None,
+    pair_ks: Annotated[
+        str | None,
+        typer.Option(
+            "--pair-k", metavar="K,K,...", help="reconstruction: of the K best of all pairs; 0: as many as edges"
+        ),
+    ] = None,
+    sources: Annotated[
+        int | None,
+        typer.Option("--sources", metavar="N", min=1, help="reconstruction: random sources  [all, 2000 above that]"),
+    ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", metavar="NAME", help="for its protocol and published numbers  [EMB's]"),
+        typer.Option("--recipe", metavar="NAME", help="for its protocol and published numbers  [FILE's]"),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="also write the result: json")] = None,
     seed: Seed = None,
@@ -55,36 +104,51 @@ def evaluate(
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Judge the vectors in EMB by a named protocol; the spread is the sample standard deviation over splits.
+    """Judge FILE by a named protocol; the table says what the spread (sample standard deviation) is over.
 
     \b
     Examples
       graphrep eval blogcatalog.embeddings.npz --dataset blogcatalog --protocol deepwalk
+      graphrep eval cora.embeddings.npz --dataset cora --protocol gca --runs 5
       graphrep eval edges.embeddings.npz --labels groups.csv --protocol clusters -k 12
       graphrep eval train.embeddings.npz --links test.csv --dataset train.csv --protocol links
+      graphrep eval edges.embeddings.npz --dataset edges.csv --protocol reconstruction --pair-k 0
+      graphrep eval clusters.csv --labels groups.csv --dataset edges.csv
+      graphrep eval scores.csv --json
     """  # noqa: D301
-    from graphrep.cli.judged import judge_file
+    from graphrep.cli.judged import Request, judge_file
     from graphrep.cli.settings import parse_numbers
 
-    console = Console(as_json=as_json, verbose=verbose)
+    def whole(text: str | None, option: str) -> list[int] | None:
+        return [int(number) for number in parse_numbers(text, option)] if text else None
+
     options: dict[str, Any] = {
         "C": cost,
         "ratios": parse_numbers(ratios, "--ratios") if ratios else None,
         "shuffles": runs,
+        "selection": selection,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "steps": steps,
+        "normalize": unit_rows or None,
+        "clusters": clusters,
+        "score": score,
+        "hops": whole(hops, "--hops"),
+        "node_ks": whole(node_ks, "--node-k"),
+        "pair_ks": whole(pair_ks, "--pair-k"),
+        "sources": sources,
     }
-    judge_file(
-        console,
-        embeddings,
+    request = Request(
         protocol=protocol,
         dataset=dataset,
         labels=labels,
-        options={key: value for key, value in options.items() if value is not None},
-        clusters=clusters,
+        split=split,
         links=links,
-        score=score,
-        recipe_name=recipe,
+        recipe=recipe,
         out=out,
         seed=seed or 0,
         threads=threads,
         data_dir=data_dir,
+        options={key: value for key, value in options.items() if value is not None},
     )
+    judge_file(Console(as_json=as_json, verbose=verbose), file, request)

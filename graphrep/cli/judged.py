@@ -1,93 +1,131 @@
-"""What `graphrep eval` does: reads vectors and labels, lines them up by id, judges, prints a table."""
+"""What `graphrep eval` does: reads what is judged, lines it up with labels and edges by id, judges, prints a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphrep.cli.aligned import checksum, edges_of_rows, labels_of_rows, split_of_rows
 from graphrep.cli.console import Console, to_json
-from graphrep.cli.judging import check_protocol, judge_clusters, judge_links, judge_probe, mean_std
+from graphrep.cli.judging import PROBES, check_protocol, judge_clusters, judge_links, judge_probe
+from graphrep.cli.judging_saved import judge_assignments, judge_reconstruction, judge_scores, judge_spectrum
 from graphrep.cli.links import uniform_negatives
-from graphrep.cli.nodes import align_labels, id_array, read_labels
+from graphrep.cli.nodes import id_array
 from graphrep.cli.runs import command_line, write_text
-from graphrep.cli.system import describe, use_threads, versions
-from graphrep.errors import GraphrepError, MissingLabelsError, UnknownNameError
+from graphrep.cli.system import describe, peak_memory, use_threads, versions
+from graphrep.cli.tables import file_kind, link_columns, saved_clusters
+from graphrep.cli.verdict import print_result
+from graphrep.errors import GraphrepError, UnknownNameError
 from graphrep.recipes import Recipe, recipe, recipe_names
 
-__all__ = ["judge_file"]
+__all__ = ["Request", "judge_file"]
 
 Array = np.ndarray[Any, Any]
+_OF_KIND = {"clusters": ("clusters",), "scores": ("links",)}  # protocols of files that hold no embeddings
 
 
-def judge_file(
-    console: Console,
-    path: Path,
-    *,
-    protocol: str | None,
-    dataset: str | None,
-    labels: Path | None,
-    options: Mapping[str, Any],
-    clusters: int | None,
-    links: Path | None,
-    score: str,
-    recipe_name: str | None,
-    out: Path | None,
-    seed: int,
-    threads: int | None,
-    data_dir: Path | None,
-) -> None:
-    """Runs one protocol on the embeddings in `path` and prints what it found.
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; `options` are the protocol's own."""
+
+    protocol: str | None = None
+    dataset: str | None = None
+    labels: Path | None = None
+    split: str | None = None
+    links: Path | None = None
+    recipe: str | None = None
+    out: Path | None = None
+    seed: int = 0
+    threads: int | None = None
+    data_dir: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is judged: the rows' ids and vectors, or clusters, or scores of links."""
+
+    ids: Array
+    vectors: Array | None = None
+    clusters: Array | None = None
+    scores: tuple[Array, Array] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def judge_file(console: Console, path: Path, request: Request) -> None:
+    """Runs one protocol on the file and prints what it found.
 
     Raises:
         UnknownNameError: no such protocol, recipe or data set.
         MissingLabelsError: the protocol needs labels and none were given.
+        GraphrepError: the file does not hold what the protocol judges.
     """
-    from graphrep.data.embeddings import load_embeddings
-
-    used = use_threads(threads)
-    saved = load_embeddings(path)
-    settings = saved.settings or {}
-    source = _recipe(recipe_name or settings.get("recipe"), asked=recipe_name is not None)
-    name = check_protocol(protocol or (source.eval.get("protocol") if source else None) or _no_protocol())
+    started = time.perf_counter()
+    used = use_threads(request.threads)
+    subject, kind = _read(path)
+    source = _recipe(request.recipe or subject.settings.get("recipe"), asked=request.recipe is not None)
+    name = _protocol(path, kind, request.protocol, source)
     if source and source.eval.get("protocol") != name:
         source = None  # its numbers are of another protocol
-    chosen = {**(source.eval if source else {}), **options}
-    ids = id_array(saved.ids, len(saved.vectors))
-    z = np.asarray(saved.vectors)
-    if name == "links":
-        result = _links(z, ids, links, dataset, data_dir, score=score, seed=seed)
-    else:
-        y = _labels(ids, labels, dataset, data_dir)
-        if name == "clusters":
-            seeds = range(seed, seed + int(options.get("shuffles") or 10))
-            result = judge_clusters(z, y, k=clusters, seeds=seeds)
-            result = {key: value for key, value in result.items() if key not in ("labels", "mapped")}
-        else:
-            result = judge_probe(z, y, name, chosen, first_seed=seed)
-    _print(console, path, result, source)
+    graph = _graph(request)
+    result = _judge(subject, name, request, graph, source)
+    print_result(console, path, result, source)
     payload = {
-        "embeddings": str(path),
+        "file": str(path),
+        **({"embeddings": str(path)} if kind == "embeddings" else {}),
         **result,
         "recipe": source.name if source else None,
         "published": source.published if source else None,
-        "settings": settings,
+        "settings": dict(subject.settings),
+        "inputs": _inputs(path, request, graph),
         "command": command_line(),
         "versions": versions(),
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_memory": peak_memory(),
+        "dtype": None if subject.vectors is None else str(subject.vectors.dtype),
         **describe("cpu", used),
     }
-    if out:
-        write_text(out, to_json(payload, indent=2) + "\n")
-        console.say(f"Wrote {out}")
-    console.finish(payload, path=out)
+    if request.out:
+        write_text(request.out, to_json(payload, indent=2) + "\n")
+        console.say(f"Wrote {request.out}")
+    console.finish(payload, path=request.out)
+
+
+def _read(path: Path) -> tuple[_Subject, str]:
+    """The file's content and its kind."""
+    kind = file_kind(path)
+    if kind == "clusters":
+        ids, clusters = saved_clusters(path)
+        return _Subject(ids, clusters=clusters), kind
+    if kind == "scores":
+        return _Subject(np.zeros(0, dtype=np.int64), scores=link_columns(path)), kind
+    from graphrep.data.embeddings import load_embeddings
+
+    saved = load_embeddings(path)
+    ids = id_array(saved.ids, len(saved.vectors))
+    return _Subject(ids, vectors=np.asarray(saved.vectors), settings=saved.settings or {}), kind
+
+
+def _protocol(path: Path, kind: str, asked: str | None, source: Recipe | None) -> str:
+    if kind in _OF_KIND:
+        (only,) = _OF_KIND[kind]
+        if asked is not None and check_protocol(asked) != only:
+            raise GraphrepError(
+                f"{path} holds {kind}, and protocol {asked} judges embeddings.", hint=f"--protocol {only}"
+            )
+        return only
+    return check_protocol(asked or (source.eval.get("protocol") if source else None) or _no_protocol())
 
 
 def _no_protocol() -> str:
     raise UnknownNameError(
         "No protocol was named, and these embeddings come from no recipe that names one.",
-        hint="--protocol grace|deepwalk|clusters|links",
+        hint="--protocol grace|gca|dmgi|deepwalk|planetoid|clusters|links|reconstruction|spectrum",
     )
 
 
@@ -96,94 +134,97 @@ def _recipe(name: str | None, *, asked: bool) -> Recipe | None:
     return recipe(name) if name and (asked or name in recipe_names()) else None
 
 
-def _labels(ids: Array, labels: Path | None, dataset: str | None, data_dir: Path | None) -> Any:
-    """Labels in the order of the embedding's rows."""
-    if labels is not None:
-        return align_labels(ids, read_labels(labels), source=str(labels))[0]
-    if dataset is None:
-        raise MissingLabelsError("This protocol needs labels.", hint="--labels FILE.csv or --dataset NAME")
+def _graph(request: Request) -> Any:
+    if request.dataset is None:
+        return None
     from graphrep.cli.graphs import find_graph
 
-    graph = find_graph(dataset, data_dir=data_dir)
-    if graph.y is None:
-        raise MissingLabelsError(f"{dataset} has no labels.", hint="--labels FILE.csv with id,label")
-    y = np.asarray(graph.y)
-    known = {str(node): row for row, node in enumerate(id_array(graph.ids, graph.num_nodes).tolist())}
-    rows = np.array([known.get(str(node), -1) for node in ids.tolist()])
-    if (rows < 0).all():
-        raise MissingLabelsError(
-            f"No node of the embedding is a node of {dataset}.", hint="--dataset must name the graph that was embedded"
+    return find_graph(request.dataset, data_dir=request.data_dir)
+
+
+def _judge(subject: _Subject, name: str, request: Request, graph: Any, source: Recipe | None) -> dict[str, Any]:
+    options, ids, dataset = request.options, subject.ids, request.dataset
+    if subject.scores is not None:
+        return judge_scores(*subject.scores)
+    if subject.clusters is not None:
+        labelled = request.labels is not None or (graph is not None and graph.y is not None)
+        y = labels_of_rows(ids, request.labels, graph, dataset) if labelled else None
+        edges = None if graph is None else edges_of_rows(graph, ids, str(dataset))
+        return judge_assignments(subject.clusters, y, edges)
+    z = subject.vectors
+    assert z is not None
+    if name == "links":
+        return _links(z, ids, request, graph)
+    if name == "spectrum":
+        edges = None if graph is None else edges_of_rows(graph, ids, str(dataset))
+        return judge_spectrum(z, edges, seed=request.seed)
+    if name == "reconstruction":
+        if graph is None:
+            raise GraphrepError("Protocol reconstruction needs the graph that was embedded.", hint="--dataset GRAPH")
+        return judge_reconstruction(
+            z,
+            edges_of_rows(graph, ids, str(dataset)),
+            similarity=options.get("score") or "dot",
+            hops=options.get("hops") or (1, 2, 3),
+            pair_ks=options.get("pair_ks") or (),
+            node_ks=options.get("node_ks") or (),
+            sources=options.get("sources"),
+            seed=request.seed,
         )
-    if y.ndim == 2:
-        return np.where((rows >= 0)[:, None], y[rows], 0)
-    return np.where(rows >= 0, y[rows], -1)
+    y = labels_of_rows(ids, request.labels, graph, dataset)
+    if name == "clusters":
+        seeds = range(request.seed, request.seed + int(options.get("shuffles") or 10))
+        result = judge_clusters(z, y, k=options.get("clusters"), seeds=seeds)
+        return {key: value for key, value in result.items() if key not in ("labels", "mapped")}
+    assert name in PROBES
+    chosen = {**(source.eval if source else {}), **options}
+    return judge_probe(z, y, name, chosen, first_seed=request.seed, split=_split(name, ids, request, graph))
 
 
-def _links(
-    z: Array, ids: Array, links: Path | None, dataset: str | None, data_dir: Path | None, *, score: str, seed: int
-) -> dict[str, Any]:
+def _split(name: str, ids: Array, request: Request, graph: Any) -> Any:
+    """The rows of a split: of `--split FILE`; else the data set's own, for the protocols that are defined on one."""
+    if request.split == "random":
+        return None
+    if request.split is not None:
+        return split_of_rows(ids, Path(request.split), graph, request.dataset)
+    if name not in ("gca", "dmgi", "planetoid"):
+        return None
+    return split_of_rows(ids, None, graph, request.dataset)
+
+
+def _links(z: Array, ids: Array, request: Request, known: Any) -> dict[str, Any]:
     """Scores the links in a file against as many uniform pairs that are neither known nor held out."""
     from graphrep.cli.graphs import find_graph
 
-    if links is None or dataset is None:
+    if request.links is None or known is None:
         raise GraphrepError(
             "Protocol links needs the held-out edges and the graph that was embedded.",
             hint="--links test.csv --dataset train.csv",
         )
-    known, hidden = find_graph(dataset, data_dir=data_dir), find_graph(str(links), data_dir=data_dir)
-    known_pairs, hidden_pairs = _rows(known, ids, dataset), _rows(hidden, ids, str(links))
+    hidden = find_graph(str(request.links), data_dir=request.data_dir)
+    known_pairs = edges_of_rows(known, ids, str(request.dataset))
+    hidden_pairs = edges_of_rows(hidden, ids, str(request.links))
     keys = [np.unique(p.min(0) * len(ids) + p.max(0)) for p in (known_pairs, hidden_pairs)]
     leaked = np.intersect1d(keys[0], keys[1])
     if len(leaked):
         raise GraphrepError(
-            f"{len(leaked)} of {len(keys[1])} held-out links are also edges of {dataset}.",
+            f"{len(leaked)} of {len(keys[1])} held-out links are also edges of {request.dataset}.",
             hint="embed a graph without them: in both directions",
         )
     positive = np.stack([keys[1] // len(ids), keys[1] % len(ids)])
     positive = positive[:, positive[0] != positive[1]]
     everything = np.concatenate([known_pairs, hidden_pairs], axis=1)
-    negative = uniform_negatives(everything, len(ids), positive.shape[1], seed)
-    return {**judge_links(z, positive, negative, score=score), "negatives": "uniform, 1 per link", "seed": seed}
+    negative = uniform_negatives(everything, len(ids), positive.shape[1], request.seed)
+    found = judge_links(z, positive, negative, score=request.options.get("score") or "cosine")
+    return {**found, "negatives": "uniform, 1 per link", "seed": request.seed}
 
 
-def _rows(graph: Any, ids: Array, source: str) -> Array:
-    """(2, E) end points of a graph's edges as rows of the embedding."""
-    place = {str(node): row for row, node in enumerate(ids.tolist())}
-    names = id_array(graph.ids, graph.num_nodes).tolist()
-    rows = np.array([place.get(str(name), -1) for name in names])
-    edges: Array = rows[np.asarray(graph.edge_index)]
-    missing = edges[:, (edges < 0).any(0)]
-    if missing.size:
-        unknown = names[int(np.flatnonzero(rows < 0)[0])]
-        raise UnknownNameError(
-            f'{source} has node "{unknown}", which has no vector.', hint="hold out only edges between embedded nodes"
-        )
-    return edges
-
-
-def _print(console: Console, path: Path, result: Mapping[str, Any], source: Recipe | None) -> None:
-    console.say(f"{path.name}: {result['about']}")
-    if "rows" in result:
-        _print_probe(console, result["rows"], source.published if source else {})
-        if source and source.published:
-            console.say(f"published: {source.paper or source.name}")
-    elif result["protocol"] == "clusters":
-        for field, title in (("acc", "ACC"), ("nmi", "NMI"), ("ari", "ARI"), ("macro_f1", "F1 (macro, mapped)")):
-            console.say(f"  {title:<20} {mean_std(result[field], result[f'{field}_std'], digits=4)}")
-    else:
-        console.say(f"  AUC {result['auc']:.4f}   AP {result['ap']:.4f}")
-        console.say("  " + "   ".join(f"Hits@{rank} {value:.4f}" for rank, value in result["hits"].items()))
-
-
-def _print_probe(console: Console, rows: Sequence[Mapping[str, Any]], published: Mapping[str, Any]) -> None:
-    from graphrep.cli.judging import published_cell
-
-    shown = [(row, published_cell(published, row["labelled"])) for row in rows]
-    theirs = any(cell for _, cell in shown)
-    head = f"  {'labelled':>8}   {'micro-F1 %':<16} {'macro-F1 %':<16}"
-    console.say(head + (" published micro / macro" if theirs else ""))
-    for row, cell in shown:
-        share = "given" if row["labelled"] is None else f"{100 * row['labelled']:g} %"
-        micro = mean_std(row["micro_f1"], row["micro_f1_std"])
-        macro = mean_std(row["macro_f1"], row["macro_f1_std"])
-        console.say(f"  {share:>8}   {micro:<16} {macro:<16} {cell}".rstrip())
+def _inputs(path: Path, request: Request, graph: Any) -> dict[str, dict[str, str]]:
+    """Checksums of everything that was read."""
+    found = {"judged": checksum(path)}
+    if request.dataset is not None:
+        found["dataset"] = checksum(request.dataset, graph)
+    for name, file in (("labels", request.labels), ("links", request.links), ("split", request.split)):
+        if file is not None and file != "random":
+            found[name] = checksum(file)
+    return found

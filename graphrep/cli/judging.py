@@ -12,10 +12,27 @@ from graphrep.cli.links import pair_scores
 from graphrep.errors import MissingLabelsError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["PROTOCOLS", "judge_clusters", "judge_links", "judge_probe", "mean_std", "published_cell"]
+__all__ = [
+    "PROBES",
+    "PROTOCOLS",
+    "check_protocol",
+    "judge_clusters",
+    "judge_links",
+    "judge_probe",
+    "mean_std",
+    "published_cell",
+]
 
-PROTOCOLS = ("grace", "deepwalk", "clusters", "links")
-_SPLITS = {"grace": 3, "deepwalk": 5}  # what the protocols' tables average over
+PROBES = ("grace", "gca", "dmgi", "deepwalk", "planetoid")
+PROTOCOLS = (*PROBES, "clusters", "links", "reconstruction", "spectrum")
+_REPEATS = {"grace": 3, "gca": 3, "dmgi": 50, "deepwalk": 5}  # what the protocols' tables average over
+_CLASSIFIER = {
+    "grace": "one-vs-rest logistic regression",
+    "deepwalk": "one-vs-rest logistic regression",
+    "gca": "linear layer, Adam",
+    "dmgi": "linear layer, Adam",
+    "planetoid": "logistic regression",
+}
 _CLUSTER_FIELDS = ("acc", "nmi", "ari", "macro_f1")
 
 Array = np.ndarray[Any, Any]
@@ -44,27 +61,33 @@ def mean_std(mean: float, std: float, *, digits: int = 2) -> str:
     return f"{mean:.{digits}f} (single run)" if math.isnan(std) else f"{mean:.{digits}f} +- {std:.{digits}f}"
 
 
-def judge_probe(z: Any, y: Any, protocol: str, options: Mapping[str, Any], *, first_seed: int = 0) -> dict[str, Any]:
-    """Linear probe by protocol `grace` or `deepwalk`; scores in percent, std over data splits with n - 1.
+def judge_probe(
+    z: Any, y: Any, protocol: str, options: Mapping[str, Any], *, first_seed: int = 0, split: Any = None
+) -> dict[str, Any]:
+    """Linear probe by a protocol of :func:`graphrep.eval.linear_probe`; scores in percent, std with n - 1.
 
     Args:
         z: (N, d) embeddings.
         y: labels as :func:`graphrep.eval.linear_probe` takes them.
-        protocol: which of the two.
-        options: C, ratios, shuffles, multilabel where given; `grace` fixes all but the number of splits.
-        first_seed: of the first split; the others follow.
+        protocol: which.
+        options: `shuffles` (repeats), `C`, `ratios` and `multilabel` of deepwalk, `selection`, `lr`, `weight_decay`,
+            `steps` and `normalize` of the others, where given.
+        first_seed: of the first repeat; the others follow.
+        split: (train, val, test) rows, or None for random ones.
     """
     from graphrep.eval import linear_probe
 
     if y is None:
         raise MissingLabelsError(f"Protocol {protocol} needs labels.", hint="--labels FILE.csv or --dataset NAME")
-    wanted: dict[str, Any] = {}
-    repeats = int(options.get("shuffles") or _SPLITS[protocol])
-    wanted["seeds"] = range(first_seed, first_seed + repeats)
+    wanted: dict[str, Any] = {"split": split}
+    if protocol in _REPEATS:
+        repeats = int(options.get("shuffles") or _REPEATS[protocol])
+        wanted["seeds"] = range(first_seed, first_seed + repeats)
     if protocol == "deepwalk":
         wanted |= {"c": options.get("C"), "train_ratios": options.get("ratios")}
         if np.ndim(y) == 2:  # a rule for several labels says nothing about one
             wanted["multilabel"] = options.get("multilabel")
+    wanted |= {name: options.get(name) for name in ("selection", "lr", "weight_decay", "steps", "normalize")}
     result = linear_probe(z, y, protocol=protocol, **{key: value for key, value in wanted.items() if value is not None})
     rows = [
         {
@@ -73,18 +96,34 @@ def judge_probe(z: Any, y: Any, protocol: str, options: Mapping[str, Any], *, fi
             "micro_f1_std": 100 * row.micro_f1_std_sample,
             "macro_f1": 100 * row.macro_f1,
             "macro_f1_std": 100 * row.macro_f1_std_sample,
+            **({"auc": 100 * row.auc, "auc_std": 100 * row.auc_std_sample} if row.auc_runs else {}),
             "train": row.num_train,
+            "val": row.num_val,
             "test": row.num_test,
             "c": sorted(set(row.best_c)),
+            "step": row.best_step,
+            "micro_f1_runs": [100 * value for value in row.micro_f1_runs],
+            "macro_f1_runs": [100 * value for value in row.macro_f1_runs],
         }
         for row in result.rows
     ]
     repeats = len(result.micro_f1_runs)
-    said = f"protocol {protocol}: {result.num_classes} classes, {repeats} splits (std over data splits, n - 1), "
-    said += f"one-vs-rest logistic regression ({result.backend})"
+    noun = "splits" if result.std_over == "data splits" else result.std_over
+    spread = f"{repeats} {noun} (std over {result.std_over}, n - 1)" if repeats > 1 else "a single run"
+    said = f"protocol {protocol}: {result.num_classes} classes, {spread}, {_CLASSIFIER[protocol]} ({result.backend})"
     if protocol == "deepwalk":
         said += f", C {result.best_c[0]:g}" + (f', multilabel="{result.multilabel}"' if result.multilabel else "")
-    return {"protocol": protocol, "about": said, "rows": rows, "seeds": result.seeds, "multilabel": result.multilabel}
+    elif protocol != "grace":
+        said += f", {result.features}, chosen by {result.selection}"
+    return {
+        "protocol": protocol,
+        "about": said,
+        "rows": rows,
+        "seeds": result.seeds,
+        "std_over": result.std_over,
+        "selection": result.selection,
+        "multilabel": result.multilabel,
+    }
 
 
 def judge_clusters(z: Any, y: Any, *, k: int | None, seeds: Sequence[int]) -> dict[str, Any]:
@@ -114,7 +153,16 @@ def judge_clusters(z: Any, y: Any, *, k: int | None, seeds: Sequence[int]) -> di
         scores[field], scores[f"{field}_std"] = summary.mean, summary.std
     about = f"protocol clusters: k-means (k-means++, 10 starts, raw vectors), {k} clusters, {len(runs)} k-means seeds "
     about += f"of one embedding, {int(known.sum())} labelled nodes"
-    return {"protocol": "clusters", "about": about, "k": k, **scores, "labels": labels, "mapped": runs[0].mapped}
+    return {
+        "protocol": "clusters",
+        "about": about,
+        "k": k,
+        **scores,
+        "seeds": list(seeds),
+        "std_over": "k-means seeds",
+        "labels": labels,
+        "mapped": runs[0].mapped,
+    }
 
 
 def judge_links(z: Array, positive: Array, negative: Array, *, score: str) -> dict[str, Any]:

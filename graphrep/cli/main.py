@@ -18,11 +18,15 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
             "graphrep.cli.embed:embed",
             "a vector for each node            (FastRP by default: no training, no features needed)",
         ),
-        "neighbors": CommandEntry("graphrep.cli.neighbors:neighbors", "nearest nodes to a node, from saved embeddings"),
+        "neighbors": CommandEntry(
+            "graphrep.cli.neighbors:neighbors", "nearest nodes to some nodes, from saved embeddings"
+        ),
     },
     "Train and judge": {
         "train": CommandEntry("graphrep.cli.train:train", "any method on any dataset, from a recipe or options"),
-        "eval": CommandEntry("graphrep.cli.evaluate:evaluate", "judge saved embeddings by a named protocol"),
+        "eval": CommandEntry(
+            "graphrep.cli.evaluate:evaluate", "judge saved embeddings, clusters or scores by a named protocol"
+        ),
         "bench": CommandEntry("graphrep.cli.bench:bench", "regenerate published tables over several seeds"),
     },
     "Look around": {

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphrep.cli.nearest import nearest
 from graphrep.cli.nodes import id_array
 from graphrep.cli.report import Picture, Report, Table, make_picture, save_png, write_report
 from graphrep.data.check import grouped
@@ -72,9 +71,11 @@ def degrees(graph: Graph) -> Array:
 def neighbour_table(shown: Shown) -> Table:
     """Ten nodes with their nearest by cosine: the most central of each class, or else those with most neighbours."""
     rows = _examples(shown)
-    index, score = nearest(shown.z, rows, _NEAREST)
+    from graphrep.eval.neighbors import index
+
+    places, score = index(shown.z).neighbors(rows, _NEAREST)
     lines = []
-    for row, near, values in zip(rows, index, score, strict=True):
+    for row, near, values in zip(rows, places, score, strict=True):
         found = [f"{_named(shown, int(i))} {value:.3f}" for i, value in zip(near, values, strict=True)]
         lines.append([_named(shown, row), *found])
     picked = "The nodes with most neighbours" if shown.labels is None else "A node of each class with most neighbours"

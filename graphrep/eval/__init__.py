@@ -9,19 +9,32 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "AlignmentMetric": "graphrep.eval.metrics",
+    "ClassificationMetric": "graphrep.eval.metrics",
+    "ClassificationScores": "graphrep.eval.classification",
     "ClusterScores": "graphrep.eval.clustering",
+    "ClusterScoresMetric": "graphrep.eval.metrics",
     "Comparison": "graphrep.eval.report",
     "EvalWarning": "graphrep.eval._result",
     "LinkScores": "graphrep.eval.linkpred",
+    "LinkScoresMetric": "graphrep.eval.metrics",
     "LogisticModel": "graphrep.eval.logistic",
+    "Metric": "graphrep.eval.metrics",
+    "MultilabelMetric": "graphrep.eval.metrics",
     "MultilabelScores": "graphrep.eval.multilabel",
+    "NearestIndex": "graphrep.eval.neighbors",
     "PartitionScores": "graphrep.eval.partition",
     "ProbeResult": "graphrep.eval._probe_result",
     "ProbeRow": "graphrep.eval._probe_result",
+    "RankMeMetric": "graphrep.eval.metrics",
     "RankingScores": "graphrep.eval.ranking",
+    "ReconstructionScores": "graphrep.eval.reconstruct",
     "Result": "graphrep.eval._result",
     "Summary": "graphrep.eval.report",
+    "TopKMetric": "graphrep.eval.metrics",
+    "UniformityMetric": "graphrep.eval.metrics",
     "alignment": "graphrep.eval.spectrum",
+    "classification_scores": "graphrep.eval.classification",
     "cluster_scores": "graphrep.eval.clustering",
     "compare": "graphrep.eval.report",
     "effective_rank": "graphrep.eval.spectrum",
@@ -36,6 +49,7 @@ _NAMES = {
     "partition_scores": "graphrep.eval.partition",
     "rank_items": "graphrep.eval.ranking",
     "rankme": "graphrep.eval.spectrum",
+    "reconstruction": "graphrep.eval.reconstruct",
     "stable_rank": "graphrep.eval.spectrum",
     "summarize": "graphrep.eval.report",
     "topk_metrics": "graphrep.eval.ranking",
@@ -47,6 +61,8 @@ __all__ = sorted(_NAMES)
 
 def __getattr__(name: str) -> Any:
     """Imports public names on first use."""
+    if name == "metrics":
+        return importlib.import_module("graphrep.eval.metrics")
     if name not in _NAMES:
         raise AttributeError(f"module 'graphrep.eval' has no attribute {name!r}")
     value = getattr(importlib.import_module(_NAMES[name]), name)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["f1_of_counts", "single_label_f1"]
+__all__ = ["f1_of_counts", "labels_f1", "single_label_f1"]
 
 
 def f1_of_counts(hits: NDArray[Any], predicted: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
@@ -28,3 +28,9 @@ def single_label_f1(y: NDArray[np.int64], predicted: NDArray[np.int64]) -> tuple
     occurs = (true + said) > 0
     per_class = f1_of_counts(hits, said, true)
     return float(hits.sum() / len(y)), float(per_class[occurs].mean())
+
+
+def labels_f1(y: NDArray[np.int64], predicted: NDArray[np.int64]) -> tuple[float, float]:
+    """The same for labels with any values."""
+    encoded = np.unique(np.concatenate([y, predicted]), return_inverse=True)[1]
+    return single_label_f1(encoded[: len(y)], encoded[len(y) :])

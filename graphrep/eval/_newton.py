@@ -17,7 +17,7 @@ from torch.nn.functional import softplus
 
 from graphrep.eval._result import EvalWarning
 
-__all__ = ["Problems", "solve"]
+__all__ = ["Problems", "solve", "threads_for"]
 
 # Entries of the (rows, problems) working arrays: 32 MB each in float64, about ten alive at once.
 _CHUNK = 1 << 22
@@ -55,7 +55,7 @@ def solve(x: Tensor, targets: Tensor, members: Tensor, problems: Problems, *, to
     """
     design = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
     width = max(8, _CHUNK // max(1, len(x)))
-    with _threads(len(x) * min(design.shape) * min(width, len(problems))):
+    with threads_for(len(x) * min(design.shape) * min(width, len(problems))):
         basis = _eigenbasis(design)
         rotated = design @ basis  # (n, k), nearly orthogonal columns
         starts = range(0, len(problems), width)
@@ -64,7 +64,7 @@ def solve(x: Tensor, targets: Tensor, members: Tensor, problems: Problems, *, to
 
 
 @contextmanager
-def _threads(work: int) -> Iterator[None]:
+def threads_for(work: int) -> Iterator[None]:
     """As many threads inside as the work of one product is worth, the caller's number again afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(min(before, max(1, work // _THREAD_WORK)))

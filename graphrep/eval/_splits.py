@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from graphrep.errors import DTypeError, GraphrepError, IndexRangeError, MissingLabelsError, ShapeError
 from graphrep.eval._arrays import as_numpy
 
-__all__ = ["check_seeds", "given_split", "random_split"]
+__all__ = ["check_seeds", "given_parts", "given_split", "node_positions", "random_split"]
 
 Ints = NDArray[np.int64]
 
@@ -44,9 +44,18 @@ def random_split(num_nodes: int, ratio: float, seed: int) -> tuple[Ints, Ints]:
 
 
 def given_split(split: Any, y_known: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """(train, test) node ids of split = (train, val, test) or (train, test); unlabelled nodes are dropped.
+    """(train, test) node ids of split = (train, val, test) or (train, test), for protocols without a validation part.
 
-    The validation part, which these protocols do not use, is only checked.
+    The validation part is only checked.
+    """
+    train, _, test = given_parts(split, y_known)
+    return train, test
+
+
+def given_parts(split: Any, y_known: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
+    """(train, val, test) node ids of split = (train, val, test) or (train, test); unlabelled nodes are dropped.
+
+    The validation part may be None, missing or empty; it comes back empty then.
     """
     try:
         parts = list(split)
@@ -54,41 +63,43 @@ def given_split(split: Any, y_known: NDArray[np.bool_]) -> tuple[Ints, Ints]:
         parts = []
     if len(parts) not in {2, 3}:
         raise ShapeError("split must be (train, val, test) or (train, test).", hint="split=(train_idx, None, test_idx)")
-    names = ("train", "val", "test") if len(parts) == 3 else ("train", "test")
-    ids = [_positions(part, name, len(y_known)) for part, name in zip(parts, names, strict=True)]
-    train, test = ids[0], ids[-1]
-    for other, name in zip(ids[1:], names[1:], strict=True):
-        shared = np.intersect1d(train, other)
+    if len(parts) == 2:
+        parts = [parts[0], None, parts[1]]
+    names = ("train", "val", "test")
+    ids = [node_positions(part, f"split {name}", len(y_known)) for part, name in zip(parts, names, strict=True)]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        shared = np.intersect1d(ids[one], ids[other])
         if shared.size:
             raise GraphrepError(
-                f"split: {shared.size} nodes are in both train and {name} (for example {shared[0]}).",
+                f"split: {shared.size} nodes are in both {names[one]} and {names[other]} (for example {shared[0]}).",
                 hint="parts of a split must not overlap",
             )
-    train, test = train[y_known[train]], test[y_known[test]]
+    train, val, test = (part[y_known[part]] for part in ids)
     if not train.size or not test.size:
         raise MissingLabelsError(
             f"split leaves {train.size} labelled train and {test.size} labelled test nodes.",
             hint="at least one of each",
         )
-    return train, test
+    return train, val, test
 
 
-def _positions(part: Any, name: str, num_nodes: int) -> Ints:
+def node_positions(part: Any, name: str, num_nodes: int) -> Ints:
+    """Node ids from ids (n,), each once, or from a mask (N,); None is no node."""
     if part is None:
         return np.empty(0, dtype=np.int64)
-    array = as_numpy(part, f"split {name}")
+    array = as_numpy(part, name)
     if array.dtype == bool and array.shape == (num_nodes,):
         return np.flatnonzero(array)
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DTypeError(
-            f"split {name} must be node ids (n,) or a mask ({num_nodes},); got {array.dtype} {array.shape}.",
+            f"{name} must be node ids (n,) or a mask ({num_nodes},); got {array.dtype} {array.shape}.",
             hint="int64 ids or a bool mask",
         )
     if array.min() < 0 or array.max() >= num_nodes:
         worst = array.min() if array.min() < 0 else array.max()
-        raise IndexRangeError(f"split {name} refers to node {worst} of {num_nodes}.", hint="ids from 0")
+        raise IndexRangeError(f"{name} refers to node {worst} of {num_nodes}.", hint="ids from 0")
     if len(np.unique(array)) < len(array):
-        raise GraphrepError(f"split {name} holds a node twice.", hint="numpy.unique(ids)")
+        raise GraphrepError(f"{name} holds a node twice.", hint="numpy.unique(ids)")
     return array.astype(np.int64)

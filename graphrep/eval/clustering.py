@@ -158,14 +158,16 @@ def _entropy(counts: Ints) -> float:
 def kmeans(
     z: Any, k: int, n_init: int = 10, seed: int = 0, backend: str = "auto", *, normalize: bool = False
 ) -> NDArray[np.int64]:
-    """Assignments (N,) of scikit-learn's k-means with k-means++ starts, the best of `n_init` by inertia.
+    """Assignments (N,) of k-means with k-means++ starts, the best of `n_init` by inertia.
 
     Args:
         z: (N, d) embeddings.
         k: clusters; the published protocols take the number of classes.
         n_init: restarts; 10 (some papers 20).
         seed: of the starts.
-        backend: "auto" or "sklearn", the same.
+        backend: "sklearn"; "torch": on the device of `z`, in float64; "auto": torch for tensors on a GPU, else sklearn.
+            Both take the same rules (greedy k-means++, at most 300 steps, empty clusters refilled), but other random
+            numbers.
         normalize: scale the rows to unit norm first; belongs in the protocol's name.
 
     Raises:
@@ -177,14 +179,23 @@ def kmeans(
         >>> bool(labels[0] == labels[1]), bool(labels[1] == labels[2])
         (True, False)
     """
-    from sklearn.cluster import KMeans
-
-    choose(backend, ("auto", "sklearn"), "k-means back end")
+    choose(backend, ("auto", "sklearn", "torch"), "k-means back end")
     rows = as_matrix(z, "z")
     if not 1 <= k <= len(rows):
         raise GraphrepError(f"k must lie between 1 and the number of rows {len(rows)}; got {k}.", hint="fewer clusters")
     if n_init < 1:
         raise GraphrepError(f"n_init must be at least 1; got {n_init}.", hint="n_init=10")
+    points = unit_rows(rows) if normalize else rows
+    device = str(getattr(z, "device", "cpu"))
+    if backend == "torch" or (backend == "auto" and not device.startswith("cpu")):
+        import torch
+
+        from graphrep.eval._kmeans import torch_kmeans
+
+        found = torch_kmeans(torch.from_numpy(points).to(device), int(k), n_init=int(n_init), seed=int(seed))
+        return np.asarray(found.cpu().numpy(), dtype=np.int64)
+    from sklearn.cluster import KMeans
+
     model = KMeans(n_clusters=int(k), init="k-means++", n_init=int(n_init), random_state=int(seed))
-    labels: Ints = model.fit_predict(unit_rows(rows) if normalize else rows).astype(np.int64)
+    labels: Ints = model.fit_predict(points).astype(np.int64)
     return labels

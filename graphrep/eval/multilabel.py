@@ -20,14 +20,16 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MultilabelScores(Result):
-    """F1 of multi-label predictions, between 0 and 1, with the rule that made them; `predicted` is (N, C) bool.
+    """F1 of multi-label predictions, between 0 and 1, with the rule that made them.
+
+    `predicted` is (N, C) bool, None where a metric over batches kept only counts.
 
     Example:
         >>> multilabel_scores([[0.9, 0.1]], [[1, 0]])
         MultilabelScores(predicted=array(1, 2), micro_f1=1, macro_f1=0.5, samples_f1=1, rule='topk')
     """
 
-    predicted: Bools
+    predicted: Bools | None
     micro_f1: float
     macro_f1: float
     samples_f1: float

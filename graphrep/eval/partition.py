@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrep.errors import DTypeError, EmptyGraphError, GraphrepError, IndexRangeError, ShapeError
-from graphrep.eval._arrays import as_labels, as_matrix, as_numpy, as_scores
+from graphrep.errors import EmptyGraphError, ShapeError
+from graphrep.eval._arrays import as_labels, as_matrix
+from graphrep.eval._links import undirected_links
 from graphrep.eval._result import Result
 
 __all__ = ["PartitionScores", "partition_scores"]
@@ -75,7 +76,7 @@ def partition_scores(
     """
     labels = as_labels(c, "c")
     names, group = np.unique(labels, return_inverse=True)
-    first, second, weight = _links(edge_index, edge_weight, len(labels))
+    first, second, weight = undirected_links(edge_index, edge_weight, len(labels), owner="c has {} labels")
     total = float(weight.sum())
     if total == 0:
         raise EmptyGraphError("the graph has no edge between two different nodes.", hint="edges with positive weight")
@@ -99,37 +100,6 @@ def partition_scores(
         silhouette_rows=0 if rows is None else min(len(rows), _SILHOUETTE_ROWS),
         num_clusters=len(names),
     )
-
-
-def _links(edge_index: Any, edge_weight: Any, num_nodes: int) -> tuple[Ints, Ints, Floats]:
-    """Each undirected link once: (smaller end, larger end, weight)."""
-    edges = as_numpy(edge_index, "edge_index")
-    if edges.ndim != 2 or edges.shape[0] != 2:
-        raise ShapeError(f"edge_index must have shape (2, E); got {edges.shape}.", hint="edge_index.T")
-    if edges.size == 0:
-        raise EmptyGraphError("edge_index holds no edge.", hint="at least one edge is needed")
-    if edges.dtype.kind not in "iu":
-        raise DTypeError(f"edge_index must hold integers; got {edges.dtype}.", hint="edge_index.astype('int64')")
-    if edges.min() < 0 or edges.max() >= num_nodes:
-        worst = int(edges.min() if edges.min() < 0 else edges.max())
-        raise IndexRangeError(
-            f"edge_index refers to node {worst}, but c has {num_nodes} labels.", hint="a label per node"
-        )
-    weight = np.ones(edges.shape[1]) if edge_weight is None else as_scores(edge_weight, "edge_weight")
-    if len(weight) != edges.shape[1] or not np.isfinite(weight).all() or weight.min() < 0:
-        raise GraphrepError(
-            f"edge_weight must hold {edges.shape[1]} finite values >= 0; got {weight.shape}, least {weight.min()}.",
-            hint="one weight per edge",
-        )
-    src, dst = edges.astype(np.int64)
-    low, high, proper = np.minimum(src, dst), np.maximum(src, dst), src != dst
-    keys, link = np.unique((low * num_nodes + high)[proper], return_inverse=True)
-    upward = (src < dst)[proper]
-    one_way, other_way = (
-        np.bincount(link[chosen], weights=weight[proper][chosen], minlength=len(keys)) for chosen in (upward, ~upward)
-    )
-    ways = sum((np.bincount(link[chosen], minlength=len(keys)) > 0).astype(np.float64) for chosen in (upward, ~upward))
-    return keys // num_nodes, keys % num_nodes, (one_way + other_way) / ways
 
 
 def _silhouette(rows: Floats, group: Ints, seed: int) -> float:

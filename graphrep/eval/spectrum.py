@@ -25,6 +25,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 _EXACT_ROWS = 4096
 _SAMPLED_PAIRS = 1_000_000
+_QR_ROWS = 4096
 
 
 def rankme(z: Any) -> float:
@@ -36,7 +37,11 @@ def rankme(z: Any) -> float:
         >>> round(rankme([[1.0, 0.0], [0.0, 1.0]]), 4)
         2.0
     """
-    sigma = _singular_values(z)
+    return rankme_of(_singular_values(z))
+
+
+def rankme_of(sigma: Floats) -> float:
+    """RankMe from the singular values, descending."""
     if sigma[0] == 0:
         return 0.0
     p = sigma / sigma.sum() + 1e-7
@@ -106,6 +111,8 @@ def alignment(x: Any, y: Any, *, alpha: float = 2) -> float:
         >>> alignment([[1.0, 0.0]], [[0.0, 3.0]])
         2.0000000000000004
     """
+    if not 0 < alpha < np.inf:
+        raise GraphrepError(f"alpha must be positive; got {alpha}.", hint="alpha=2")
     first, second = as_matrix(x, "x"), as_matrix(y, "y")
     if first.shape != second.shape:
         raise ShapeError(
@@ -127,7 +134,7 @@ def uniformity(x: Any, *, t: float = 2, seed: int = 0) -> float:
     rows = unit_rows(as_matrix(x, "x"))
     if len(rows) < 2:
         raise ShapeError("uniformity needs at least two rows.", hint="more nodes")
-    if not t > 0:
+    if not 0 < t < np.inf:
         raise GraphrepError(f"t must be positive; got {t}.", hint="t=2")
     squares = _all_pairs(rows) if len(rows) <= _EXACT_ROWS else _random_pairs(rows, seed)
     exponent = -t * squares
@@ -155,10 +162,32 @@ def _random_pairs(rows: Floats, seed: int) -> Floats:
 
 
 def _singular_values(z: Any) -> Floats:
-    """Singular values, descending; through an SVD, since a Gram matrix would square the small ones away."""
-    sigma = np.linalg.svd(as_matrix(z, "z"), compute_uv=False).astype(np.float64)
+    """Singular values, descending."""
+    return checked_singular_values(triangle(as_matrix(z, "z")), stacklevel=4)
+
+
+def checked_singular_values(rows: Floats, *, stacklevel: int = 3) -> Floats:
+    """Singular values, descending; a warning where all are 0."""
+    sigma = np.linalg.svd(rows, compute_uv=False).astype(np.float64)
     if sigma[0] == 0:
         warnings.warn(
-            "the embedding is zero (or constant) everywhere: its rank is reported as 0", EvalWarning, stacklevel=3
+            "the embedding is zero (or constant) everywhere: its rank is reported as 0",
+            EvalWarning,
+            stacklevel=stacklevel,
         )
     return sigma
+
+
+def triangle(rows: Floats) -> Floats:
+    """At most max(d, 4096) rows with the singular values of `rows` (N, d): the triangle of a QR, a block at a time.
+
+    An orthogonal factor leaves singular values alone, where the Gram matrix would square the small ones away.
+    """
+    if len(rows) <= max(_QR_ROWS, rows.shape[1]):
+        return rows
+    step = max(_QR_ROWS, rows.shape[1])
+    found = rows[:step]
+    for start in range(step, len(rows), step):
+        factor: Any = np.linalg.qr(np.concatenate([found, rows[start : start + step]]), mode="r")
+        found = factor
+    return found

@@ -24,7 +24,7 @@ _JUDGED_BY_TORCH = ("torch", "collections", "_codecs", "builtins", "__builtin__"
 
 
 def read_pt(path: Path, *, weight: str | bool | int | None = None, **cleaning: Any) -> Any:
-    """Reads one graph that ``torch.save`` wrote: a ``Data`` (or its dictionary, or the ``data.pt`` of a PyG data set), or a
+    """Reads one graph that ``torch.save`` wrote: a ``Data`` (its dictionary, the ``data.pt`` of a PyG data set), or a
     ``HeteroData``, which becomes a :class:`~graphrep.HeteroGraph` as it is stored.
 
     The file is opened with ``weights_only=True`` and, besides tensors and plain values, may hold PyG's ``Data`` and its

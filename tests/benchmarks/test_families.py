@@ -14,6 +14,7 @@ import torch
 from benchmarks.machine import read_json
 from benchmarks.registry import OURS
 from benchmarks.run import main
+from benchmarks.table import full_table
 
 ROOT = Path(__file__).parents[2]
 SMALLER = {
@@ -133,6 +134,16 @@ def test_memory_is_measured_in_its_own_process(tmp_path: Path) -> None:
     for record in records:
         assert record["peak_bytes"] >= 0
         assert record["result_bytes"] == 4_000 * 4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRAPHREP_DATA", raising=False)
+    cases = run(tmp_path, "probe")
+    assert list(cases) == ["tiny/d8"]
+    assert statuses(cases["tiny/d8"]) == {OURS: "ok", "scikit-learn": "ok"}
+    table = full_table(read_json(tmp_path / "probe.json"))
+    assert "| tiny/d8 |" in table
 
 
 @pytest.mark.filterwarnings("ignore")

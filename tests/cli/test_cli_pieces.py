@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from graphrep.cli.links import common_neighbours, hide_links, pair_scores, uniform_negatives
-from graphrep.cli.nearest import nearest
 from graphrep.cli.nodes import align_labels, find_node, id_array, read_labels
 from graphrep.cli.report import Report, Table, make_picture
 from graphrep.cli.report.page import render
@@ -34,29 +33,6 @@ def test_find_node_by_number_and_name() -> None:
     with pytest.raises(UnknownNameError, match='did you mean "alice"'):
         find_node("alcie", np.array(["bob", "alice"]))
     assert id_array(None, 3).tolist() == [0, 1, 2]
-
-
-@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
-def test_nearest_equals_the_full_matrix(metric: str) -> None:
-    z = np.random.default_rng(0).standard_normal((50, 5))
-    z[3] = 0
-    unit = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-300)
-    dist = -np.linalg.norm(z[:, None] - z[None], axis=2)
-    full = {"cosine": unit @ unit.T, "dot": z @ z.T, "euclidean": dist}[metric]
-    np.fill_diagonal(full, -np.inf)
-    index, score = nearest(z, [0, 7, 49], 6, metric=metric)
-    for row, found, values in zip([0, 7, 49], index, score, strict=True):
-        assert found.tolist() == np.argsort(-full[row], kind="stable")[:6].tolist()
-        np.testing.assert_allclose(values, full[row][found], atol=1e-12)
-
-
-def test_nearest_over_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    z = np.random.default_rng(1).standard_normal((101, 4))
-    whole = nearest(z, [5, 50], 9)
-    monkeypatch.setattr("graphrep.cli.nearest._ROWS", 10)
-    blocks = nearest(z, [5, 50], 9)
-    assert np.array_equal(whole[0], blocks[0])
-    assert nearest(z[:3], [0], 9)[0].shape == (1, 2)
 
 
 def test_hidden_links_are_gone_in_both_directions() -> None:

@@ -275,9 +275,9 @@ def test_result_prints_and_writes_json() -> None:
 
 def test_unknown_names() -> None:
     z, y = blobs()
-    with pytest.raises(UnknownNameError, match=r"'dmgi' is not provided yet.*\n.*grace \| deepwalk"):
-        linear_probe(z, y, protocol="dmgi")
-    with pytest.raises(UnknownNameError, match=r"unknown probe protocol 'grce'.*\n.*grace \| deepwalk"):
+    with pytest.raises(UnknownNameError, match=r"protocol 'dgmi'.*\n.*grace \| gca \| dmgi \| deepwalk"):
+        linear_probe(z, y, protocol="dgmi")
+    with pytest.raises(UnknownNameError, match=r"unknown probe protocol 'grce'.*\n.*grace \| gca"):
         linear_probe(z, y, protocol="grce")
     with pytest.raises(UnknownNameError, match="back end 'cuml'"):
         linear_probe(z, y, backend="cuml")

@@ -128,9 +128,9 @@ def test_float32_directions_reach_the_float64_optimum(monkeypatch) -> None:
 
 def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
-    with _newton._threads(5):
+    with _newton.threads_for(5):
         assert torch.get_num_threads() == 1
-    with _newton._threads(1 << 40):
+    with _newton.threads_for(1 << 40):
         assert torch.get_num_threads() == before
     solved(*CASES["tiny"], [1.0])
     assert torch.get_num_threads() == before
