@@ -231,7 +231,7 @@ def _table(datasets: Sequence[str], variants: Sequence[Variant], rows: Sequence[
         *lines,
         "",
         "Mean +- sample standard deviation over seeds of the whole pipeline (initialisation, views, split of the "
-        "probe); in brackets the mean paired difference to the row without POT and its 95 % interval. Protocol gca takes "
+        "probe); in brackets the mean paired difference to the row without POT and its 95 % interval. gca takes "
         "the public split where there is one.",
     ]
 
