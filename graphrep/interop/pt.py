@@ -91,7 +91,7 @@ def _load(path: Path) -> Any:
     try:
         # safe_globals takes out again all that it was given, so it gets only what is missing; indices of sparse tensors
         # are not looked at unless that is asked for
-        checked = torch.sparse.check_sparse_tensor_invariants(True)
+        checked = torch.sparse.check_sparse_tensor_invariants(True)  # type: ignore[no-untyped-call]
         with torch.serialization.safe_globals(missing), checked:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or foreign pickle may fail anywhere inside torch

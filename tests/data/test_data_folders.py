@@ -236,3 +236,10 @@ def test_pyg_by_name(tmp_path: Path) -> None:
     for bad in ("pyg:", "pyg:../x", "pyg:a/b/c"):
         with pytest.raises(UnknownNameError, match="is no data set of PyG"):
             open_graph(bad, data_dir=tmp_path)
+
+
+def test_the_command_line_takes_ogb_folders(ogb: Path) -> None:
+    from graphrep.cli.graphs import find_graph
+
+    (ogb / "RELEASE_v1.txt").write_text("")  # OGB leaves a file there that looks like an edge list
+    check_tiny(find_graph(str(ogb), read={"directed": True}))
