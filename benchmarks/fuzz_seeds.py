@@ -7,6 +7,7 @@ import io
 import json
 import random
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -117,7 +118,9 @@ def _pt() -> list[bytes]:
     from torch_geometric.data import Data
 
     data = Data(x=torch.eye(4), edge_index=torch.from_numpy(_EDGES), y=torch.arange(4), name="g")
-    sparse = [torch.eye(4).to_sparse(), torch.eye(4).to_sparse_csr()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that CSR is in beta
+        sparse = [torch.eye(4).to_sparse(), torch.eye(4).to_sparse_csr()]
     more = [{"edge_index": torch.from_numpy(_EDGES), "x": x} for x in sparse]
     return [*_written("pt"), *(_saved(lambda file, d=d: torch.save(d, file)) for d in (data, *more))]
 

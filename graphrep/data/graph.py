@@ -149,7 +149,7 @@ class Graph:
         if index is None:
             return None
         tensor = _parts.as_tensor(index, key)
-        if tensor.dtype == torch.bool:
+        if tensor.dtype == torch.bool and tensor.dim() == 1:
             check.check_rows(tensor.shape[0], self.num_nodes, key)
             tensor = tensor.nonzero().reshape(-1)
         if tensor.is_floating_point():
