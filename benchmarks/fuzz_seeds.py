@@ -85,9 +85,10 @@ def _written(kind: str) -> list[bytes]:
 def _gml() -> list[bytes]:
     import networkx as nx
 
-    karate = nx.les_miserables_graph().subgraph(["Valjean", "Javert", "Cosette", "Marius"])
+    people = nx.Graph()
+    people.add_weighted_edges_from([("Valjean", "Javert", 17), ("Cosette", "Valjean", 31.5), ("Marius", "Cosette", 21)])
     other = "graph [ directed 1 node [ id 1 y 0 ] node [ id 2 y 1 v 1.5e3 ] edge [ source 1 target 2 value 3 ] ]"
-    return ["\n".join(nx.generate_gml(karate)).encode(), other.encode()]
+    return ["\n".join(nx.generate_gml(people)).encode(), other.encode()]
 
 
 def _json() -> list[bytes]:
