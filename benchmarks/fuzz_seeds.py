@@ -7,6 +7,7 @@ import io
 import json
 import random
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -84,9 +85,10 @@ def _written(kind: str) -> list[bytes]:
 def _gml() -> list[bytes]:
     import networkx as nx
 
-    karate = nx.les_miserables_graph().subgraph(["Valjean", "Javert", "Cosette", "Marius"])
+    people = nx.Graph()
+    people.add_weighted_edges_from([("Valjean", "Javert", 17), ("Cosette", "Valjean", 31.5), ("Marius", "Cosette", 21)])
     other = "graph [ directed 1 node [ id 1 y 0 ] node [ id 2 y 1 v 1.5e3 ] edge [ source 1 target 2 value 3 ] ]"
-    return ["\n".join(nx.generate_gml(karate)).encode(), other.encode()]
+    return ["\n".join(nx.generate_gml(people)).encode(), other.encode()]
 
 
 def _json() -> list[bytes]:
@@ -117,7 +119,9 @@ def _pt() -> list[bytes]:
     from torch_geometric.data import Data
 
     data = Data(x=torch.eye(4), edge_index=torch.from_numpy(_EDGES), y=torch.arange(4), name="g")
-    sparse = [torch.eye(4).to_sparse(), torch.eye(4).to_sparse_csr()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that CSR is in beta
+        sparse = [torch.eye(4).to_sparse(), torch.eye(4).to_sparse_csr()]
     more = [{"edge_index": torch.from_numpy(_EDGES), "x": x} for x in sparse]
     return [*_written("pt"), *(_saved(lambda file, d=d: torch.save(d, file)) for d in (data, *more))]
 

@@ -44,14 +44,15 @@ def find_graph(graph: str, *, data_dir: Path | None = None, read: Mapping[str, A
 
 
 def inside_folder(graph: str) -> str:
-    """The one graph file in a folder; anything but a folder with graph files is returned as it is.
+    """The one graph file in a folder; anything else (a folder of OGB or without graph files, too) is returned as it is.
 
     Raises:
         FileFormatError: the folder holds several.
     """
+    from graphrep.data.ogb import raw_folder
     from graphrep.data.read import READERS
 
-    if not Path(graph).is_dir():
+    if not Path(graph).is_dir() or raw_folder(Path(graph)) is not None:
         return graph
     files = sorted(path for path in Path(graph).iterdir() if READERS.keys() & {s.lower() for s in path.suffixes})
     if len(files) > 1:

@@ -1,7 +1,7 @@
 """Graphs and where they come from: the graph objects, files, named data sets, saved embeddings.
 
 Names load on first use, so that importing this package loads neither torch nor any optional library. (The functions
-`read` and `check` have modules of the same name: take `read` from ``graphrep`` or from ``graphrep.data.read``.)
+`read`, `write` and `check` have modules of the same name: take `read` and `write` from ``graphrep``.)
 """
 
 from __future__ import annotations

@@ -228,7 +228,7 @@ def as_split(index: Any, num_nodes: int, key: str, owner: str = "the graph") -> 
     if index is None:
         return None
     tensor = as_tensor(index, key)
-    if tensor.dtype == torch.bool:
+    if tensor.dtype == torch.bool and tensor.dim() == 1:
         check_rows(tensor.shape[0], num_nodes, key, owner)
         tensor = tensor.nonzero().reshape(-1)
     if tensor.is_floating_point() and tensor.numel():

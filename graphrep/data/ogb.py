@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from graphrep.data import _parts
 from graphrep.data._archive import Archive
 from graphrep.data._finish import Cleaning, finish
 from graphrep.data._number_table import read_table
 from graphrep.data.check import GraphWarning
 from graphrep.data.graph import Graph
-from graphrep.errors import FileFormatError, GraphrepError, ShapeError
+from graphrep.errors import FileFormatError, GraphrepError
 
 __all__ = ["raw_folder", "read_ogb"]
 
@@ -55,7 +56,7 @@ def read_ogb(folder: Path, *, weight: str | bool | int | None = None, **cleaning
 
     Raises:
         FileFormatError: no OGB folder, several graphs or node types, or a damaged file.
-        ShapeError: files of different lengths.
+        ShapeError, DTypeError, IndexRangeError: the files do not fit together.
     """
     raw = raw_folder(folder)
     if raw is None:
@@ -68,11 +69,10 @@ def read_ogb(folder: Path, *, weight: str | bool | int | None = None, **cleaning
     if weight is False:
         parts["edge_weight"] = None
     name = raw.parent.name if raw.name == "raw" else raw.name
-    edge_index = parts.pop("edge_index")
-    if edge_index.ndim != 2 or edge_index.shape[0] != 2:
-        raise ShapeError(f"{name}: edge.csv.gz has {edge_index.shape[0]} columns, not 2.", hint="download it again")
-    known = [len(parts[k]) for k in ("x", "y") if parts.get(k) is not None]
-    largest = int(edge_index.max()) + 1 if edge_index.size else 0
+    edge_index = _parts.as_edge_index(parts.pop("edge_index"))
+    parts["x"], parts["y"] = _parts.as_features(parts["x"]), _parts.as_labels(parts["y"])
+    known = [len(parts[k]) for k in ("x", "y") if parts[k] is not None]
+    largest = int(edge_index.max()) + 1 if edge_index.numel() else 0
     count = parts.pop("num_nodes") or (known[0] if known else largest)
     return finish(
         name, "OGB folder", edge_index, parts.pop("edge_weight"), count, Cleaning(**cleaning),
@@ -101,7 +101,7 @@ def _binary(raw: Path) -> dict[str, Any]:
         )
     labels = None
     if (raw / "node-label.npz").is_file():
-        labels = Archive(raw / "node-label.npz")["node_label"]
+        labels = Archive(raw / "node-label.npz").get("node_label")
     counts = arrays.integers("num_nodes_list") if "num_nodes_list" in arrays else np.empty(0, dtype=np.int64)
     if counts.size > 1:
         raise _several(raw, counts.size)

@@ -22,19 +22,12 @@ def message(error: type[Exception], act) -> str:
 
 
 def test_not_an_edge_list(tmp_path: Path) -> None:
-    lines = [f"p{i};p{i + 1}" for i in range(4103)]
-    lines[17] = "alice"
+    lines = [f"p{i},x;p{i + 1}" for i in range(17)] + ["alice"] + [f"p{i};p{i + 1}" for i in range(4085)]
     path = tmp_path / "edges.csv"
     path.write_text("\n".join(lines) + "\n")
     assert message(errors.EdgeListError, lambda: gr.read(path, sep=",")) == (
-        'edges.csv, line 1: expected 2 or 3 columns (source, target[, weight]), found 1: "p0;p1".\n'
-        'Try: --sep ";" if the file uses semicolons (it does on 4 102 of 4 103 lines).'
-    )
-    lines[:17] = [line.replace(";", ",") for line in lines[:17]]
-    path.write_text("\n".join(lines) + "\n")
-    assert message(errors.EdgeListError, lambda: gr.read(path, sep=",")) == (
         'edges.csv, line 18: expected 2 or 3 columns (source, target[, weight]), found 1: "alice".\n'
-        'Try: --sep ";" if the file uses semicolons (it does on 4 085 of 4 103 lines).'
+        'Try: --sep ";" if the file uses semicolons (it does on 4 102 of 4 103 lines).'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -183,6 +184,20 @@ def test_binary_ogb_folder(tmp_path: Path) -> None:
     assert torch.isnan(graph.y[1])
 
 
+@pytest.mark.parametrize("key", ["edge_index", "node_feat", "node_label", "num_nodes_list", "edge_weight"])
+@pytest.mark.parametrize(
+    "odd", [np.array(3), np.array("a"), np.ones((3, 3, 3)), np.array([-1]), np.zeros((2, 0)), "none"]
+)
+def test_odd_binary_ogb_folders(tmp_path: Path, key: str, odd: object) -> None:
+    raw = tmp_path / "ogbn_odd/raw"
+    raw.mkdir(parents=True)
+    arrays = {"edge_index": EDGES.numpy(), "node_feat": np.eye(3), "num_nodes_list": np.array([3]), key: odd}
+    np.savez(raw / "data.npz", **arrays)
+    np.savez(raw / "node-label.npz", node_label=odd if key == "node_label" else np.array([0, 1, 2]))
+    with contextlib.suppress(gr.GraphrepError):
+        assert gr.read(tmp_path / "ogbn_odd").num_nodes == 3
+
+
 @pytest.mark.parametrize(
     ("file", "text", "error", "message"),
     [
@@ -190,7 +205,7 @@ def test_binary_ogb_folder(tmp_path: Path) -> None:
         ("raw/edge.csv.gz", "0,1\n1,a\n", FileFormatError, r"edge\.csv\.gz, line 2"),
         ("raw/edge.csv.gz", "0,1\n1,9\n2,2\n", IndexRangeError, "refers to node 9"),
         ("raw/edge.csv.gz", "0,1.5\n", FileFormatError, "no integers"),
-        ("raw/edge.csv.gz", "0,1,2\n", gr.GraphrepError, "3 columns, not 2"),
+        ("raw/edge.csv.gz", "0,1,2\n", gr.GraphrepError, r"must have shape \(2, E\); got \(3, 1\)"),
         ("raw/num-node-list.csv.gz", "4\n5\n", FileFormatError, "holds 2 graphs"),
         ("raw/num-node-list.csv.gz", "999999999999\n", FileFormatError, "says that it has 999 999 999 999 nodes"),
         ("raw/node-feat.csv.gz", "1\n2\n", gr.GraphrepError, "x has 2 rows"),
@@ -242,3 +257,10 @@ def test_a_saved_hetero_data_becomes_a_typed_graph(tmp_path: Path) -> None:
     found = gr.read(tmp_path / "typed.pt")
     assert isinstance(found, gr.HeteroGraph)
     assert set(found.node_types) == set(hetero().node_types)
+
+
+def test_the_command_line_takes_ogb_folders(ogb: Path) -> None:
+    from graphrep.cli.graphs import find_graph
+
+    (ogb / "RELEASE_v1.txt").write_text("")  # OGB leaves a file there that looks like an edge list
+    check_tiny(find_graph(str(ogb), read={"directed": True}))
