@@ -34,8 +34,9 @@ def test_recipe_is_whole(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_published_numbers_line_up(name: str) -> None:
     published = recipe(name).published
-    for key in ("micro_f1", "macro_f1"):
-        assert len(published[key]) == len(published["ratios"])
+    assert published or not name.startswith("fastrp"), "the settings of this method are published with their scores"
+    for key in ("micro_f1", "macro_f1") if published else ():
+        assert len(published[key]) == len(published.get("ratios", [None]))
         assert all(0 < value < 100 for value in published[key])
 
 
