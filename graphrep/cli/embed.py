@@ -75,6 +75,10 @@ def embed(
         float | None,
         typer.Option("--checkpoint", metavar="SECONDS", min=0, help="runs longer than this save each power  [10]"),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="DIR", help="apply the trained model in this folder"),
+    ] = None,
     report: Annotated[bool, typer.Option("--report", help="write report.html into the run's folder")] = False,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="draw the embedding (png, pdf; graphrep[viz])")
@@ -94,6 +98,7 @@ def embed(
       graphrep embed edges.csv
       graphrep embed edges.csv.gz --dim 128 --weights 0,0,1,6.5 -o vectors.parquet
       graphrep embed blogcatalog --recipe fastrp/blogcatalog
+      graphrep embed new.npz --model runs/train-grace-old
       graphrep embed --resume runs/embed-edges
 
     Later beats earlier: recipe, config file, options, --set.
@@ -129,6 +134,12 @@ def embed(
             "dtype": precision,
         },
     }
+    if model is not None:
+        from graphrep.cli.applying import apply_model
+
+        given = [name for name, value in (("--method", method), ("--recipe", recipe), ("--set", sets)) if value]
+        apply_model(console, model, options["run"], options["read"], given=given)
+        return
     embed_run(
         console,
         layers=(options, {"params": parse_sets(sets)}),

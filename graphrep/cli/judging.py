@@ -179,15 +179,18 @@ def published_cell(published: Mapping[str, Any], ratio: float | None) -> str:
     """The authors' micro and macro F1 (%) at a share of labels, or nothing.
 
     Args:
-        published: lists ``ratios``, ``micro_f1`` and ``macro_f1`` of one length.
-        ratio: share of labels between 0 and 1.
+        published: lists ``ratios``, ``micro_f1`` and ``macro_f1`` of one length; one number each without ratios.
+        ratio: share of labels between 0 and 1; None where the split was given.
 
     Example:
         >>> published_cell({"ratios": [0.1, 0.5], "micro_f1": [37.23, 41.22], "macro_f1": [22.81, 27.53]}, 0.5)
         '41.22 / 27.53'
     """
-    ratios = [float(r) for r in published.get("ratios", ())]
-    place = next((i for i, r in enumerate(ratios) if ratio is not None and abs(r - ratio) < 1e-9), None)
+    ratios: list[float | None] = [float(r) for r in published.get("ratios", ())]
+    if not ratios and published.get("micro_f1"):
+        ratios = [ratio]
+    same = (r == ratio or (r is not None and ratio is not None and abs(r - ratio) < 1e-9) for r in ratios)
+    place = next((i for i, found in enumerate(same) if found), None)
     if place is None:
         return ""
     found = [published.get(name, ()) for name in ("micro_f1", "macro_f1")]

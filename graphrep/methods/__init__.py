@@ -20,6 +20,7 @@ _NAMES = {
     "compactness_report": "compactness",
     "TrainedEstimator": "trained",
     "TwoViewEstimator": "two_view",
+    "load_model": "trained",
 }
 
 __all__ = sorted(_NAMES)

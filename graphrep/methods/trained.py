@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from graphrep.data.check import grouped
 from graphrep.data.graph import Graph
 from graphrep.data.tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
 from graphrep.data.toml import dumps
@@ -24,9 +25,10 @@ from graphrep.errors import (
     MissingFeaturesError,
 )
 from graphrep.methods.base import Estimator
+from graphrep.registry import METHODS
 from graphrep.train import Callback, History, Task, TrainConfig, seeded, train
 
-__all__ = ["WEIGHT_DTYPES", "TrainedEstimator", "inherits_arguments"]
+__all__ = ["WEIGHT_DTYPES", "TrainedEstimator", "inherits_arguments", "load_model"]
 
 _TRAINING = (
     "epochs", "lr", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "precision", "stop", "patience",
@@ -58,6 +60,7 @@ class TrainedEstimator(Estimator):
         embedding_: (N, dim) of the training graph.
         history_: the course of the training.
         ids_: external ids of the rows, None for 0..N-1.
+        trained_on_: name of the training graph, or None.
     """
 
     _needs_features: ClassVar[bool] = True
@@ -71,6 +74,8 @@ class TrainedEstimator(Estimator):
     embedding_: Tensor
     history_: History
     ids_: Any
+    trained_on_: str | None
+    _origin: Any  # the file it was loaded from
 
     def fit(
         self,
@@ -104,7 +109,7 @@ class TrainedEstimator(Estimator):
         config = self._config()
         with seeded(self.seed):
             module = self._module(graph.num_features).to(self.device, WEIGHT_DTYPES[self.precision])
-        self.module_, self.ids_ = module, graph.ids
+        self.module_, self.ids_, self.trained_on_ = module, graph.ids, graph.name
         self.history_ = train(
             self._task(module, graph),
             config,
@@ -134,9 +139,11 @@ class TrainedEstimator(Estimator):
         graph = Graph.coerce(graph)
         wanted = self._width(module)
         if wanted is not None and graph.num_features != wanted:
+            origin = self.__dict__.get("_origin", "The model")
+            known = f" ({self.trained_on_})" if self.trained_on_ else ""
             raise CheckpointMismatchError(
-                f"The model was trained on {wanted} features; this graph has {graph.num_features}.",
-                hint="the data set it came from, or train a new one",
+                f"{origin} was trained on {grouped(wanted)} features; this graph has {grouped(graph.num_features)}.",
+                hint=f"the data set it came from{known}, or graphrep train to make a new one",
             )
         module.eval()
         return self._encode(module, graph).to("cpu")
@@ -162,6 +169,7 @@ class TrainedEstimator(Estimator):
         tensors = {f"module.{name}": value for name, value in state if not name.startswith(self._left_out)}
         tensors |= {"embedding": self.embedding_, **pack_ids(self.ids_)}
         facts = {"graphrep": self._format(), "in_channels": str(self._width(module) or 0)}
+        facts["trained_on"] = self.trained_on_ or ""
         write_tensors(folder / "model.safetensors", tensors, facts)
         with atomic_write(folder / "model.toml") as file:
             file.write(dumps({"params": self.get_params()}).encode())
@@ -188,6 +196,8 @@ class TrainedEstimator(Estimator):
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise FileFormatError(f"{folder} cannot be read: {reason}.", hint="model.save(path)") from error
         model.module_, model.ids_, model.history_ = module, unpack_ids(tensors), History()
+        model.trained_on_ = facts.get("trained_on") or None
+        model._origin = folder / "model.safetensors"
         return model
 
     @classmethod
@@ -220,3 +230,20 @@ class TrainedEstimator(Estimator):
 
     def _encode(self, module: nn.Module, graph: Graph) -> Tensor:
         raise NotImplementedError
+
+
+def load_model(path: str | os.PathLike[str]) -> TrainedEstimator:
+    """The trained model in a folder (of a run, or of :meth:`TrainedEstimator.save`), whichever method it is.
+
+    Raises:
+        FileFormatError: no such model there.
+    """
+    _, facts = read_tensors(Path(path) / "model.safetensors")
+    name = facts.get("graphrep", "").split()[1:2]
+    for entry in METHODS.values():
+        if name and entry.target.endswith(f":{name[0]}"):
+            cls = entry.load()
+            if issubclass(cls, TrainedEstimator):
+                model: TrainedEstimator = cls.load(path)
+                return model
+    raise FileFormatError(f"{path} does not hold a trained model.", hint="graphrep train METHOD GRAPH makes one")

@@ -251,7 +251,8 @@ class _Loop:
         kind = "NaN" if math.isnan(error.value) else "infinite"
         return DivergedError(
             f"{error.what} became {kind} at epoch {epoch}, step {error.step}{where}. Last good state: {kept}.",
-            hint=f"--set lr={self.config.lr / 10:g}, or a higher temperature (below 0.05 half precision overflows)",
+            hint=f"--set lr={self.config.lr / 10:g}, or --set temperature=0.5 "
+            "(temperatures below 0.05 overflow in half precision)",
         )
 
 
