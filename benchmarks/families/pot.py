@@ -20,7 +20,7 @@ from benchmarks.registry import Case, Method, Skip
 __all__ = ["cases"]
 
 DROP_RATE = 0.3
-DENSE_BYTES = 8_000_000_000  # what the dense form may hold
+DENSE_BYTES = 20_000_000_000  # what the dense form may hold
 DENSE_ARRAYS = 12  # N x N arrays alive at its peak, as measured on 2,708 nodes
 GRAPH_OF_SIZE = {"tiny": "tiny", "small": "cora", "medium": "pubmed"}
 FEATURES = {"tiny": 40, "small": 1433, "medium": 500}
@@ -157,7 +157,7 @@ def _case(size: str, bound: str) -> Case:
         rivals={"dense": Method(_dense, note="N x N bounds built once per step, constants as diagonals of products")},
         check=_check,
         agree=all_agree,
-        tolerance=1e-3,  # float32; a unit at the edge of its range takes another line
+        tolerance=5e-3,  # float32: a few units at the edge of their range take another line, with another gradient
         params={"graph": graph, "op": bound, "features": FEATURES[size], "width": WIDTHS[size][1]},
         tags=frozenset({"memory"}),
     )
