@@ -64,7 +64,7 @@ class TwoViewTask:
         num_neighbors: fan-out per layer: only a sample of the graph is encoded for a batch; None: all of it.
         steps_per_epoch: batches per epoch at most; None: so that each node occurs once.
         between: applied to each view's embedding before the head (COSTA's sketch), with the seed of the step.
-        fingerprint: settings and graph.
+        fingerprint: settings of the method.
     """
 
     def __init__(

@@ -173,7 +173,7 @@ class TwoViewEstimator(TrainedEstimator):
         if self.pot:
             bounded = Compactness(source, rates, module.encoder, bound=self.pot_bound, num_nodes=self.pot_nodes)
             compactness = (bounded, self.pot_weight)
-        params = {k: v for k, v in self.get_params().items() if not isinstance(v, nn.Module)}
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in self.get_params().items()}
         free = ("epochs", "time_budget", "patience", "min_delta", "stop", "keep", "eval_every", "device")
         settings = ", ".join(f"{k}={v!r}" for k, v in params.items() if k not in free and not callable(v))
         return TwoViewTask(

@@ -128,10 +128,8 @@ def feature_matrix(x: Any) -> Tensor | CSR:
     if x.dim() != 2:
         raise ShapeError(f"x has shape {tuple(x.shape)}.", hint="(N, F)")
     if x.layout == torch.sparse_csr:
-        values = x.values()
-        return remembered(
-            values, ("features",), lambda: CSR(x.crow_indices(), x.col_indices(), values, num_cols=x.shape[1])
-        )
+        parts = x.crow_indices(), x.col_indices(), x.values()  # new tensors at each call: kept by x itself
+        return remembered(x, ("features",), lambda: CSR(*parts, num_cols=x.shape[1]))
     if x.layout != torch.strided:
         raise DTypeError(f"x has layout {x.layout}.", hint="x.to_sparse_csr() or x.to_dense()")
     return x

@@ -290,6 +290,8 @@ def test_every_committed_result_has_a_table_and_a_chart(tmp_path: Path) -> None:
         (tmp_path / path.name).write_text(path.read_text())
     assert table.main(["--results", str(tmp_path)]) == 0
     for path in tmp_path.glob("*.json"):
+        if "cases" not in machine.read_json(path):  # counts of the fuzz program: nothing to draw
+            continue
         assert table.short_table(machine.read_json(path)).count("\n|") >= 2
         assert path.with_suffix(".md").is_file()
         assert path.with_suffix(".svg").is_file()
