@@ -123,9 +123,13 @@ def run_case(path: Path, options: dict[str, Any]) -> str:
 
 
 def _problem(graph: Any) -> str | None:
-    """Why a graph that was read is none."""
+    """Why a graph that was read is none; objects with several kinds of nodes check themselves when they are made."""
     import torch
 
+    import graphrep as gr
+
+    if not isinstance(graph, gr.Graph):
+        return None
     ends, count = graph.edge_index, graph.num_nodes
     if ends.numel() and (int(ends.min()) < 0 or int(ends.max()) >= count):
         return "an edge leaves the graph"

@@ -44,6 +44,29 @@ def _texts() -> list[bytes]:
     return [text.encode() for text in (numbers, words, quoted, spaces, "\ufeffa|b\nc|d\n")]
 
 
+_PAIRS = np.array([[0, 1, 2], [1, 0, 1]])
+_TEXT = {"text_bytes": np.frombuffer(b"abcd", np.uint8), "text_offsets": np.array([0, 1, 3, 3, 4])}
+_KINDS: tuple[dict[str, Any], ...] = (  # several kinds of nodes; see graphrep.data.npz_kinds
+    {
+        "num_p": np.int64(3), "num_a": np.int64(2), "rel_pa": _PAIRS, "y": np.arange(3), "target_type": np.array("p"),
+        "x_p": np.ones((3, 2)), "train_20": np.array([0]), "val_20": np.array([1]),
+    },
+    {
+        "num_users": np.int64(3), "num_items": np.int64(2), "train_user": _PAIRS[0], "train_item": _PAIRS[1],
+        "train_count": np.array([1, 2, 3]), "test_user": np.array([0]), "test_item": np.array([0]),
+    },
+    {
+        "num_entities": np.int64(4), "num_relations": np.int64(2), "train": np.array([[0, 1], [0, 1], [2, 3]]),
+        "entity_id_bytes": _TEXT["text_bytes"], "entity_id_offsets": _TEXT["text_offsets"],
+    },
+    {
+        "num_nodes": np.int64(4), "train_pos": np.array([[0, 1], [1, 2]]), "val_pos": np.array([[2], [3]]),
+        "val_neg": np.array([[0], [3]]), "test_pos": np.array([[0], [2]]), "test_neg": np.array([[1], [3]]),
+    },
+    {"edge_index": np.array([[0, 1], [1, 2]]), "num_nodes": np.int64(4), **_TEXT},
+)  # fmt: skip
+
+
 def _archives() -> list[bytes]:
     import scipy.sparse as sp
 
@@ -58,6 +81,7 @@ def _archives() -> list[bytes]:
     return [
         npz(**whole), npz(**dense), _saved(lambda f: np.savez_compressed(f, **whole)),
         *(_saved(lambda f, m=m: sp.save_npz(f, m)) for m in (matrix.tocsr(), matrix, matrix.tocsc().astype(np.int8))),
+        *(npz(**arrays) for arrays in _KINDS),
     ]  # fmt: skip
 
 
@@ -155,7 +179,28 @@ def _odd_array(rng: random.Random) -> np.ndarray[Any, Any]:
 def odd_npz(rng: random.Random) -> bytes:
     """An archive of the right names with arrays of the wrong kinds."""
     names = ("edge_index", "num_nodes", "edge_weight", "x", "y", "ids", "train_idx", "x_indptr", "x_indices", "x_data")
-    more = ("x_shape", "directed", "feature_names", "format", "shape", "data", "indices", "indptr", "row", "col")
+    more = (
+        "train_user",
+        "train_item",
+        "num_users",
+        "rel_pa",
+        "num_p",
+        "train_pos",
+        "num_relations",
+        "train",
+        "text_bytes",
+        "text_offsets",
+        "x_shape",
+        "directed",
+        "feature_names",
+        "format",
+        "shape",
+        "data",
+        "indices",
+        "indptr",
+        "row",
+        "col",
+    )
     arrays: dict[str, Any] = {"edge_index": _EDGES} if rng.random() < 0.8 else {}
     for _ in range(rng.randrange(1, 6)):
         arrays[rng.choice(names + more)] = _odd_array(rng)

@@ -12,6 +12,9 @@ if not torch.cuda.is_available():
     # Triton reads this when kernels are defined; without a device they run in its interpreter, on CPU tensors.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+if "GRAPHREP_DATA" in os.environ:  # some tests work in a folder of their own
+    os.environ["GRAPHREP_DATA"] = os.path.abspath(os.environ["GRAPHREP_DATA"])
+
 GOLDEN = Path(__file__).parent / "golden"
 
 TOY_GRAPHS: dict[str, tuple[int, list[tuple[int, int]]]] = {
