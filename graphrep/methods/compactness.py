@@ -141,10 +141,9 @@ def compactness_report(
     Source: Yu et al., "Provable Training for Graph Contrastive Learning", 2023.
 
     Example:
-        >>> from torch_geometric.nn import GCNConv, Sequential
-        >>> convs = (GCNConv(3, 4), "x, e -> x"), torch.nn.ReLU(), (GCNConv(4, 2), "x, e -> x"), torch.nn.ReLU()
+        >>> from graphrep.nn import GCNEncoder
         >>> ring = Graph(torch.tensor([[0, 1, 2], [1, 2, 0]]), x=torch.eye(3))
-        >>> compactness_report(Sequential("x, e", [*convs]), ring, drop_rate=0.3).summary()["nodes"]
+        >>> compactness_report(GCNEncoder(3, 4, 2), ring, drop_rate=0.3).summary()["nodes"]
         3
     """
     graph = Graph.coerce(graph)
