@@ -21,7 +21,7 @@ from graphrep.objectives.compactness.bounds import Weights, leaky
 
 __all__ = ["Encoder", "official_scores", "sound_scores"]
 
-UNITS = 128  # hidden or output units at a time
+UNITS = 64  # hidden or output units at a time
 Slope = float | Tensor
 
 
