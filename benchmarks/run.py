@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import circumstances, set_threads_and_allocator, write_json
+from benchmarks.machine import circumstances, read_json, set_threads_and_allocator, write_json
 from benchmarks.registry import FAMILIES, OURS, SIZES, Case, cases_of
 
 __all__ = ["line", "main", "run_family"]
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: process time, on busy machines")
     result.add_argument("--thp", action="store_true", help="huge pages for torch's allocator too (all methods)")
     result.add_argument("--memory", action="store_true", help="peak memory of the tagged cases, a process per method")
+    result.add_argument("--add", action="store_true", help="keep the other cases of the result file")
     result.add_argument("--out", type=Path, help="result file, or folder for several families")
     return result
 
@@ -93,10 +94,20 @@ def _in_one_process(
     return entries
 
 
+def added(before: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """An earlier result with the cases of a later one, which say when and on which commit they were measured."""
+    cases = {case["name"]: case for case in before["cases"]}
+    when = {"time": result["begin"]["time"], "commit": result["begin"]["commit"]}
+    for case in result["cases"]:
+        cases[case["name"]] = {**case, "measured": when}
+    return {**before, "cases": list(cases.values())}
+
+
 def run_family(family: str, options: argparse.Namespace) -> Path:
     """Measures one family and writes its result file."""
     out: Path = options.out or RESULTS
     path = out if out.suffix == ".json" else out / f"{family}.json"
+    before = read_json(path) if options.add and path.is_file() else None
     result = _header(family, options)
     start = time.perf_counter()
     if family == "fastrp":
@@ -112,11 +123,15 @@ def run_family(family: str, options: argparse.Namespace) -> Path:
 
         result["cases"] = measure(options)
     else:
-        # Written after each case: what was measured before an interruption is kept.
-        result["cases"] = _in_one_process(family, options, lambda cases: write_json(path, {**result, "cases": cases}))
+
+        def keep(cases: list[dict[str, Any]]) -> None:  # after each case, so that an interruption loses only the next
+            found = {**result, "cases": cases}
+            write_json(path, found if before is None else added(before, found))
+
+        result["cases"] = _in_one_process(family, options, keep)
     result["total_seconds"] = round(time.perf_counter() - start, 1)
     result["end"] = {"time": circumstances()["time"], "load": list(os.getloadavg())}
-    write_json(path, result)
+    write_json(path, result if before is None else added(before, result))
     print(f"Wrote {path} ({result['total_seconds']} s)", file=sys.stderr)
     return path
 
@@ -133,8 +148,6 @@ def main(arguments: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(options.threads)
-    from benchmarks.machine import read_json
-
     families = [*FAMILIES, "quality"] if options.family == "all" else [options.family]
     paths = [run_family(family, options) for family in families]
     entries = [entry for path in paths for entry in read_json(path)["cases"]]

@@ -189,9 +189,12 @@ def full_table(result: dict[str, Any]) -> str:
             else "-"
         )
         rows.append([case["name"], time, *cells])
+        if "measured" in case:
+            later = case["measured"]
+            notes[f"{case['name']}: measured later, {later['time'][:10]}, commit {later['commit'][:10]}"] = None
     table = markdown(["case", f"{OURS}: median (IQR)", *rivals], rows)
     remarks = "\n".join(f"- {note}" for note in notes)
-    return f"# {result['family']}\n\n{_footer(result)}\n\n{table}\n\nWithout a time:\n\n{remarks or '- none'}\n"
+    return f"# {result['family']}\n\n{_footer(result)}\n\n{table}\n\nRemarks:\n\n{remarks or '- none'}\n"
 
 
 def rewrite(text: str, tables: dict[str, str]) -> str:

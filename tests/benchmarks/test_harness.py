@@ -295,3 +295,15 @@ def test_every_committed_result_has_a_table_and_a_chart(tmp_path: Path) -> None:
         assert table.short_table(machine.read_json(path)).count("\n|") >= 2
         assert path.with_suffix(".md").is_file()
         assert path.with_suffix(".svg").is_file()
+
+
+def test_later_cases_say_when_they_were_measured() -> None:
+    from benchmarks.run import added
+
+    old = {"family": "x", "begin": {"time": "1", "commit": "a"}, "cases": [{"name": "one"}, {"name": "two", "v": 1}]}
+    new = {"family": "x", "begin": {"time": "2", "commit": "b"}, "cases": [{"name": "two", "v": 2}, {"name": "three"}]}
+    found = added(old, new)
+    assert [case["name"] for case in found["cases"]] == ["one", "two", "three"]
+    assert found["cases"][1] == {"name": "two", "v": 2, "measured": {"time": "2", "commit": "b"}}
+    assert "measured" not in found["cases"][0]
+    assert found["begin"] == old["begin"]
