@@ -135,5 +135,5 @@ class TwoViewTask:
 
     def fingerprint(self) -> str:
         """Settings of the method and a digest of the edges."""
-        digest = hashlib.blake2b(self.source.edge_index.numpy().tobytes(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(self.source.edge_index.cpu().numpy().tobytes(), digest_size=8).hexdigest()
         return f"{self._fingerprint}, {self.source.num_nodes} nodes, edges {digest}"
