@@ -217,6 +217,11 @@ def _pubmed() -> BenchGraph:
     return real or powerlaw(19_717, 44_324, exponent=2.9, name="generated-pubmed-size")
 
 
+def _physics() -> BenchGraph:
+    real = _public("attributed/coauthor_physics", "coauthor-physics")
+    return real or powerlaw(34_493, 247_962, exponent=2.9, name="generated-physics-size")
+
+
 def _blogcatalog() -> BenchGraph:
     real = _public("embedding/blogcatalog", "blogcatalog")
     return real or powerlaw(10_312, 333_983, name="generated-blogcatalog-size")
@@ -229,6 +234,7 @@ GRAPHS: dict[str, Callable[[], BenchGraph]] = {
     "rmat-200k": lambda: rmat(200_000, 5_000_000, name="rmat-200k"),
     "rmat-1m": lambda: rmat(1_000_000, 10_000_000, name="rmat-1m"),
     "tiny-powerlaw": lambda: powerlaw(400, 2_000, name="powerlaw-400"),
+    "physics": _physics,
     "blogcatalog": _blogcatalog,
     "powerlaw-10k": lambda: powerlaw(10_000, 100_000, name="powerlaw-10k"),
     "powerlaw-100k": lambda: powerlaw(100_000, 1_000_000, name="powerlaw-100k"),
@@ -246,7 +252,7 @@ def cache_dir() -> Path:
 
 def load_graph(key: str) -> BenchGraph:
     """The graph of that key in :data:`GRAPHS`, from the cache if it was generated before."""
-    if key in ("cora", "pubmed", "blogcatalog"):
+    if key in ("cora", "pubmed", "physics", "blogcatalog"):
         return GRAPHS[key]()
     path = cache_dir() / f"{key}-v1.npz"
     if path.is_file():

@@ -23,6 +23,7 @@ FAMILIES = (
     "sampling",
     "contrast",
     "pot",
+    "training",
     "probe",
     "fastrp",
     "reading",

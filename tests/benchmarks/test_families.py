@@ -85,6 +85,12 @@ def test_pot(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_training(tmp_path: Path) -> None:
+    (case,) = run(tmp_path, "training").values()
+    assert statuses(case) == {OURS: "ok", "pyg-dense": "ok"}, case
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["walks", "sampling"])
 def test_random_families(tmp_path: Path, family: str) -> None:
     """Not every rival can do every kind of walk or sample; those that ran agree with ours."""
