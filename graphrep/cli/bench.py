@@ -15,12 +15,14 @@ __all__ = ["bench"]
 
 @guarded
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="contrastive")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="contrastive | planetoid")],
     *,
     datasets: Annotated[
         str | None, typer.Option("--datasets", metavar="NAME,...", help="sets with a recipe  [cora,citeseer]")
     ] = None,
-    methods: Annotated[str | None, typer.Option("--methods", metavar="NAME,...", help="of the suite  [grace]")] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", metavar="NAME,...", help="of the suite  [its own]")
+    ] = None,
     runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, help="seeds of the whole pipeline")] = 10,
     first_seed: Annotated[int, typer.Option("--first-seed", metavar="N", min=0, help="seeds N, N+1, ...")] = 0,
     sets: Sets = None,

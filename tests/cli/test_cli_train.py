@@ -124,6 +124,20 @@ def test_interrupted_training_goes_on_where_it_stopped(run: Run, folder: Path) -
     assert epochs == list(range(1, done + 3))
 
 
+def test_bench_on_a_given_split(run: Run, folder: Path) -> None:
+    graph = gr.load("digits")
+    parts = torch.randperm(graph.num_nodes, generator=torch.Generator().manual_seed(0)).split([200, 300, 1297])
+    named = dict(zip(("train_idx", "val_idx", "test_idx"), parts, strict=True))
+    gr.write(graph.replace(**named), folder / "split.npz")
+    command = ("bench", "planetoid", "--methods", "ccassg", "--runs", "2", "--set", "epochs=2", "--set", "dim=8")
+    result = run(*command, "--datasets", "split.npz")
+    assert "| split.npz | CCA-SSG | 2 |" in result.stdout
+    rows = json.loads((folder / "runs" / "bench-planetoid.json").read_text())["rows"]
+    assert [set(row["scores"]) for row in rows] == [{"planetoid"}] * 2
+    without = run(*command, "--datasets", "digits", code=2)
+    assert "split" in without.stderr
+
+
 def test_bench_keeps_finished_runs_and_draws_the_table(run: Run, folder: Path) -> None:
     command = [
         "bench", "contrastive", "--datasets", "digits", "--methods", "grace,ccassg", "--runs", "2",
