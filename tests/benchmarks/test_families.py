@@ -166,3 +166,16 @@ def test_unknown_sizes_are_refused() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "huge" in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bounds() -> None:
+    """No drawn graph lies below a sound bound, on trained encoders too; the tightened form is the closest."""
+    from benchmarks import bounds
+
+    result = bounds.measure("digits", seeds=1, samples=2, changes={"epochs": 1, "dim": 8})
+    rows = {row["bound"]: row for row in result["rows"] if row["trained"] == "GRACE"}
+    sound = [rows[name] for name in bounds.SOUND]
+    assert [row["share_below_value"] for row in sound] == [0.0] * 4
+    assert rows["best, tightened"]["mean_bound"] >= rows["best"]["mean_bound"] >= rows["ibp"]["mean_bound"]
+    assert bounds.table(result).count("\n| ") == 1 + 3 * 5
