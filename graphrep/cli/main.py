@@ -25,13 +25,15 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
     "Train and judge": {
         "train": CommandEntry("graphrep.cli.train:train", "any method on any dataset, from a recipe or options"),
         "eval": CommandEntry(
-            "graphrep.cli.evaluate:evaluate", "judge saved embeddings, clusters or scores by a named protocol"
+            "graphrep.cli.evaluate:evaluate",
+            "judge embeddings, clusters, scores or a trained model by a named protocol",
         ),
         "bench": CommandEntry("graphrep.cli.bench:bench", "regenerate published tables over several seeds"),
     },
     "Look around": {
         "list": CommandEntry(
-            "graphrep.cli.listing:list_names", "methods | datasets | recipes   (--task, --needs features|labels|text)"
+            "graphrep.cli.listing:list_names",
+            "methods | datasets | objectives | encoders | recipes   (--task, --needs features|labels|text)",
         ),
         "data": CommandEntry("graphrep.cli.data:app", "show, convert, check or split a graph file"),
         "info": CommandEntry("graphrep.cli.info:info", "versions, devices, kernel backends, extras"),

@@ -133,20 +133,28 @@ class TrainedEstimator(Estimator):
 
         Raises:
             NotFittedError: before `fit`.
+            MissingFeaturesError, EmptyGraphError: the graph lacks what the method needs.
             CheckpointMismatchError: another number of features.
         """
         module: nn.Module = self._fitted("module_")
-        graph = Graph.coerce(graph)
+        graph = self._fitting(graph)
+        module.eval()
+        return self._encode(module, graph).to("cpu")
+
+    def _fitting(self, graph: Any) -> Graph:
+        """The graph, when the trained module takes it."""
+        module: nn.Module = self._fitted("module_")
+        found: Graph = Graph.coerce(graph)
+        self._check(found)
         wanted = self._width(module)
-        if wanted is not None and graph.num_features != wanted:
+        if wanted is not None and found.num_features != wanted:
             origin = self.__dict__.get("_origin", "The model")
             known = f" ({self.trained_on_})" if self.trained_on_ else ""
             raise CheckpointMismatchError(
-                f"{origin} was trained on {grouped(wanted)} features; this graph has {grouped(graph.num_features)}.",
+                f"{origin} was trained on {grouped(wanted)} features; this graph has {grouped(found.num_features)}.",
                 hint=f"the data set it came from{known}, or graphrep train to make a new one",
             )
-        module.eval()
-        return self._encode(module, graph).to("cpu")
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``model.toml`` and ``model.safetensors`` into folder `path`.
@@ -238,7 +246,8 @@ def load_model(path: str | os.PathLike[str]) -> TrainedEstimator:
     Raises:
         FileFormatError: no such model there.
     """
-    _, facts = read_tensors(Path(path) / "model.safetensors")
+    file = Path(path) / "model.safetensors"
+    facts = read_tensors(file)[1] if file.is_file() else {}
     name = facts.get("graphrep", "").split()[1:2]
     for entry in METHODS.values():
         if name and entry.target.endswith(f":{name[0]}"):
