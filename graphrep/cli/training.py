@@ -18,8 +18,13 @@ __all__ = ["EpochProgress", "fit_trained"]
 LONG = 5.0  # seconds; longer trainings are announced after their second epoch
 
 
+def _brief(seconds: float) -> str:
+    """Two digits, more from a hundred on."""
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
 def _seconds_an_epoch(speed: float) -> str:
-    return f"{1 / speed:.2g} s/epoch"
+    return f"{_brief(1 / speed)} s/epoch"
 
 
 class EpochProgress(Callback):
@@ -68,7 +73,7 @@ class EpochProgress(Callback):
             self._told = True
             memory = peak_memory() / 2**30
             self._console.say(
-                f"  {log.seconds:.2g} s per epoch: about {left:.0f} s for the other {self._epochs - log.epoch} epochs; "
+                f"  {_brief(log.seconds)} s per epoch: about {left:.0f} s for the other {self._epochs - log.epoch} epochs; "
                 f"peak so far {memory:.2f} GiB"
             )
 
@@ -108,7 +113,7 @@ def fit_trained(console: Console, model: Any, graph: Any, folder: RunFolder, *, 
     if history.epochs:
         first, last = history.epochs[0].loss, history.epochs[-1].loss
         per = history.seconds / len(history.epochs)
-        said = f"{len(history.epochs)} epochs, loss {first:.4g} -> {last:.4g}, {per:.2g} s per epoch"
+        said = f"{len(history.epochs)} epochs, loss {first:.4g} -> {last:.4g}, {_brief(per)} s per epoch"
         if history.stopped != "epochs":
             said += f", stopped by {history.stopped}"
         if history.kept_epoch != len(history.epochs):

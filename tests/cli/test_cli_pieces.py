@@ -193,3 +193,10 @@ def test_epochs_on_a_terminal(terminal: Callable[[], io.StringIO]) -> None:
 def test_no_bar_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert terminal_bar(str) is None
+
+
+@pytest.mark.parametrize(("speed", "shown"), [(1 / 104, "104 s/epoch"), (0.5, "2 s/epoch"), (300.0, "0.0033 s/epoch")])
+def test_rate_of_epochs(speed: float, shown: str) -> None:
+    from graphrep.cli.training import _seconds_an_epoch
+
+    assert _seconds_an_epoch(speed) == shown
