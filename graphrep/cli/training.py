@@ -73,8 +73,8 @@ class EpochProgress(Callback):
             self._told = True
             memory = peak_memory() / 2**30
             self._console.say(
-                f"  {_brief(log.seconds)} s per epoch: about {left:.0f} s for the other {self._epochs - log.epoch} epochs; "
-                f"peak so far {memory:.2f} GiB"
+                f"  {_brief(log.seconds)} s per epoch: about {left:.0f} s for the other {self._epochs - log.epoch} "
+                f"epochs; peak so far {memory:.2f} GiB"
             )
 
 
