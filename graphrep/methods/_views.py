@@ -119,11 +119,11 @@ class Source:
         """A random view."""
         edge_rate, feature_rate = rates
         keep = self.dropper.keep(edge_rate, generator)
-        x = self.x
+        x: Any = self._operand(self.x)
         if isinstance(feature_rate, Tensor) or feature_rate > 0:
             x = mask_features(x, feature_rate, generator)
         adjacency = self.edge_index[:, keep] if self.lists else self.dropper.view(keep)
-        return View(self._operand(x), adjacency, keep)
+        return View(x, adjacency, keep)
 
     def smoothed(self, hops: int = 2) -> Tensor:
         """(N, F) dense features after `hops` products with the normalised matrix; a guide that costs no training."""

@@ -128,8 +128,12 @@ def feature_matrix(x: Any) -> Tensor | CSR:
     if x.dim() != 2:
         raise ShapeError(f"x has shape {tuple(x.shape)}.", hint="(N, F)")
     if x.layout == torch.sparse_csr:
-        parts = x.crow_indices(), x.col_indices(), x.values()  # new tensors at each call: kept by x itself
-        return remembered(x, ("features",), lambda: CSR(*parts, num_cols=x.shape[1]))
+        parts, columns = (x.crow_indices(), x.col_indices(), x.values()), x.shape[1]
+        if x.requires_grad:
+            return CSR(*parts, num_cols=columns)
+        # values() is a view that holds x: what x remembers must not, or neither would ever be freed
+        plain = (*parts[:2], parts[2].detach())
+        return remembered(x, ("features",), lambda: CSR(*plain, num_cols=columns))
     if x.layout != torch.strided:
         raise DTypeError(f"x has layout {x.layout}.", hint="x.to_sparse_csr() or x.to_dense()")
     return x

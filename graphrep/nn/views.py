@@ -7,7 +7,7 @@ Rates per edge and column: Zhu et al., "Graph Contrastive Learning with Adaptive
 from __future__ import annotations
 
 import numbers
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import torch
 from torch import Tensor
@@ -60,11 +60,16 @@ def drop_edges(edge_index: Tensor, p: Rate, generator: Source, *, undirected: bo
     return edge_index[:, _draw(edge_index.shape[1], rate, generator, pair, edge_index.device)]
 
 
-def mask_features(x: Tensor, p: Rate, generator: Source) -> Tensor:
+@overload
+def mask_features(x: Tensor, p: Rate, generator: Source) -> Tensor: ...
+@overload
+def mask_features(x: CSR, p: Rate, generator: Source) -> CSR: ...
+def mask_features(x: Tensor | CSR, p: Rate, generator: Source) -> Tensor | CSR:
     """A copy of the features in which some columns are zero for all nodes.
 
     Args:
-        x: (N, F) numbers, dense or torch sparse CSR (there masked entries are stored as zeros).
+        x: (N, F) numbers, dense, torch sparse CSR, or a :class:`~graphrep.kernels.CSR` with values; in the sparse forms
+            masked entries are stored as zeros. A CSR keeps its pattern, and with it the transpose that it has cached.
         p: probability of each column: a number in [0, 1), or (F,) floating point in [0, 1].
         generator: as for :func:`drop_edges`; the mask depends on it and the number of the column alone.
 
@@ -79,6 +84,12 @@ def mask_features(x: Tensor, p: Rate, generator: Source) -> Tensor:
         >>> bool((x[0] == x[1]).all()), 50 < int(x[0].sum()) < 90
         (True, True)
     """
+    if isinstance(x, CSR):
+        if x.value is None:
+            raise GraphrepError("the matrix has no values to mask.", hint="CSR(rowptr, col, value, num_cols=F)")
+        rate = _checked_rate(p, x.num_cols, "column", x.device)
+        masked = ~_draw(x.num_cols, rate, generator, None, x.device)
+        return x.with_value(x.value.masked_fill(masked[x.col.long()], 0))
     check_features(x)
     rate = _checked_rate(p, x.shape[1], "column", x.device)
     masked = ~_draw(x.shape[1], rate, generator, None, x.device)
