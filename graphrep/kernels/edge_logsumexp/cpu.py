@@ -13,13 +13,16 @@ from torch import Tensor
 
 from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
-from graphrep.kernels._ops import accumulator, bounds_of, flat_array, line_of, rounded
+from graphrep.kernels._numba import CACHE_LINE
+from graphrep.kernels._ops import accumulator, bounds_of, flat_array, rounded
 from graphrep.kernels._rows import CHUNKS, PIECE
 from graphrep.kernels.edge_logsumexp.rows_cpu import RUNS, attract_rows, measure_rows
 from graphrep.kernels.gat._slots_cpu import LANES, RUN
 from graphrep.kernels.spmm.cpu import in_order
 
 __all__ = ["edge_logsumexp", "edge_logsumexp_backward"]
+
+CACHED_BYTES = 1 << 20  # of gathered rows that need no prefetch; above, a gather would wait for memory
 
 
 @register("edge_logsumexp", "cpu")
@@ -31,6 +34,7 @@ def edge_logsumexp(
     total, rows = accumulator(q.dtype), rowptr.numel() - 1
     lse, top = (_numba.empty_output((rows,), total) for _ in range(2))
     if rows:
+        q, k = (_wide_rows(side, total) for side in (q, k))
         measure_rows(
             bounds_of(rowptr),
             rowptr.numpy(),
@@ -43,7 +47,7 @@ def edge_logsumexp(
             _room(0, 0, total),
             scale,
             zero_diagonal,
-            line_of(k),
+            _line(k),
             work=col.numel() * max(q.shape[1], 1) + rows,
         )
     return lse, top
@@ -60,21 +64,22 @@ def edge_logsumexp_backward(
     if out.numel():
         if value is not None and perm is not None:
             value = in_order(value, perm)
+        wide, y = (_wide_rows(side, total) for side in (x, y))
+        node = torch.stack([factor, shift], 1)
         attract_rows(
             bounds_of(rowptr),
             rowptr.numpy(),
             col.numpy(),
             flat_array(value, total),
-            flat_array(x, total),
+            flat_array(wide, total),
             flat_array(y, total),
-            flat_array(factor, total),
-            flat_array(shift, total),
+            flat_array(node, total),
             out.view(-1).numpy(),
-            _room(col.numel(), x.shape[1], total),
+            _room(col.numel(), wide.shape[1], total),
             scale,
             zero_diagonal,
             by_column,
-            line_of(y),
+            _line(y),
             work=col.numel() * x.shape[1] + out.numel(),
         )
     return rounded(out, x.dtype)
@@ -85,3 +90,14 @@ def _room(nnz: int, width: int, dtype: torch.dtype) -> np.ndarray[Any, Any]:
     levels = (nnz // PIECE).bit_length() + 2
     size = RUNS * RUN + levels * width
     return torch.empty(CHUNKS, -(-size // LANES) * LANES, dtype=dtype).numpy()
+
+
+def _wide_rows(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """`x` in `dtype`, with zeros behind each row where that makes whole vectors of what would be many short ones."""
+    gap = -x.shape[1] % LANES
+    return torch.nn.functional.pad(x.detach().to(dtype), (0, gap if 0 < gap < LANES - 4 else 0))
+
+
+def _line(y: Tensor) -> int:
+    """Numbers of `y` per cache line where its rows do not all fit the first caches, else 0."""
+    return CACHE_LINE // y.itemsize if y.nbytes > CACHED_BYTES else 0

@@ -264,15 +264,15 @@ def compile_cases() -> list[CompileCase]:
         (torch.float64, 10, "*i64", False),
     ):
         total = "*fp64" if dtype == torch.float64 else "*fp32"
-        wide = torch.float64 if dtype == torch.float64 else torch.float32
-        tile, vector = row_tile(width, wide, short=short), _triton.vector_width(width, dtype)
+        tile, vector = row_tile(width, accumulator(dtype), short=short), _triton.vector_width(width, dtype)
+        wide = vector * dtype.itemsize == 16
         signature = dict.fromkeys(("start_ptr", "stop_ptr", "row_ptr", "col_ptr"), index)
         signature |= {"value_ptr": "*fp32", "x_ptr": total, "y_ptr": pointer(dtype)}
         constants = {"ZERO_DIAGONAL": True, "VECTOR": vector, "ROWS": tile.rows, "EDGES": tile.edges}
-        constants |= {"BLOCK": tile.block, "ACC": _triton.accumulator(wide)}
+        constants |= {"BLOCK": tile.block, "ACC": _triton.accumulator(dtype)}
         results = {"lse_ptr": total} if short else {"top_ptr": total, "amount_ptr": total}
-        cases.append(CompileCase(_measure, signature | results, constants, tile.num_warps))
+        cases.append(CompileCase(_measure, signature | results, constants, tile.num_warps, wide))
         results = {"factor_ptr": total, "shift_ptr": total, "out_ptr": total, "perm_ptr": index}
         more = {"WHOLE": short, "BY_COLUMN": short}
-        cases.append(CompileCase(_attract, signature | results, constants | more, tile.num_warps))
+        cases.append(CompileCase(_attract, signature | results, constants | more, tile.num_warps, wide))
     return cases

@@ -13,7 +13,7 @@ from graphrep.kernels._ops import accumulator
 
 __all__ = ["edge_logsumexp", "edge_logsumexp_backward"]
 
-BLOCK_NUMBERS = 1 << 22  # gathered numbers of one block of rows
+BLOCK_NUMBERS = 1 << 20  # gathered numbers of one block of rows
 Block = tuple[slice, Tensor, Tensor, Tensor, Tensor]
 
 

@@ -4,8 +4,8 @@ Bytes: E rows of d numbers gathered (in the backward pass a second time, from th
 weights streamed. The logits and weights of up to 512 entries lie in scratch space as two runs; longer rows are added
 piece by piece, log-sum-exps in float64, gradients pairwise.
 
-Helpers pass on ``a = (col, value, x, y)`` as pointers, the sizes ``n`` of gat's sums over pieces with one head, and
-``o = (scale, has weights, diagonal is zero, numbers per cache line or 0)``.
+Helpers pass on ``a = (col, value, x, y, node)`` as pointers, the sizes ``n`` of gat's sums over pieces with one head,
+and ``o = (scale, has weights, diagonal is zero, numbers per cache line if rows are to be prefetched or 0)``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def measure_rows(
 ) -> None:
     """Writes log-sum-exp and the largest logit of each row; an empty `value` means weights of 1."""
     width = x.size // (rowptr.size - 1)
-    a = (address(col), address(value), address(x), address(y))
+    a = (address(col), address(value), address(x), address(y), None)
     o = (scale, value.size > 0, zero_diagonal, line)
     for chunk in prange(bounds.size - 1):
         scratch = address(room[chunk])
@@ -63,8 +63,7 @@ def attract_rows(
     value: Any,
     x: Any,
     y: Any,
-    factor: Any,
-    shift: Any,
+    node: Any,
     out: Any,
     room: Any,
     scale: float,
@@ -72,18 +71,21 @@ def attract_rows(
     by_column: bool,
     line: int,
 ) -> None:
-    """Writes ``sum_e factor w_e exp(scale <x_i, y_col> - shift) y_col`` of each row; entries (i, i) may add nothing."""
+    """Writes ``sum_e factor w_e exp(scale <x_i, y_col> - shift) y_col`` of each row; entries (i, i) may add nothing.
+
+    `node`: factor and shift of each row, or with `by_column` of each column. Rows of `out` may be shorter than those of
+    `x`, whose last numbers are then 0 as those of `y`.
+    """
     rows = rowptr.size - 1
-    one = np.int64(1)  # literals would compile the sums once more
-    n = (col.size - 1, out.size // rows, one, one, one)
-    a = (address(col), address(value), address(x), address(y))
-    b = (address(factor), address(shift))
+    one, width = np.int64(1), out.size // rows  # literals would compile the sums once more
+    n = (col.size - 1, x.size // rows, one, one, one)
+    a = (address(col), address(value), address(x), address(y), address(node))
     o = (scale, value.size > 0, zero_diagonal, line)
     for chunk in prange(bounds.size - 1):
         scratch = address(room[chunk])
         for i in range(bounds[chunk], bounds[chunk + 1]):
             begin, end = np.int64(rowptr[i]), np.int64(rowptr[i + 1])
-            _attract(a, b, n, o, address(out), scratch, i, begin, end, by_column)
+            _attract(a, n, o, address(out), width, scratch, i, begin, end, by_column)
 
 
 @helper  # type: ignore[untyped-decorator]
@@ -108,7 +110,7 @@ def _logits(a: Any, last: int, width: int, o: Any, room: Any, i: int, start: int
 
     `loop`: logit of an entry (i, i) where the diagonal counts as zero.
     """
-    col, value, x, y = a
+    col, value, x, y, node = a
     scale, has_weights, zero_diagonal, line = o
     for e in range(start, stop):
         source = np.int64(at(col, e))
@@ -116,6 +118,9 @@ def _logits(a: Any, last: int, width: int, o: Any, room: Any, i: int, start: int
             later = np.int64(at(col, min(e + AHEAD, last))) * width
             for offset in range(later, later + width, line):
                 prefetch(y, offset)
+            prefetch(y, later + width - 1)
+            if node is not None:
+                prefetch(node, 2 * np.int64(at(col, min(e + AHEAD, last))))
         weight = at(value, e) if has_weights else 1.0
         if weight == 0:
             logit = -np.inf
@@ -151,28 +156,27 @@ def _powers(zero: Any, room: Any, count: int, shift: float) -> Any:
 
 @helper  # type: ignore[untyped-decorator]
 def _attract(
-    a: Any, b: Any, n: Any, o: Any, out: Any, room: Any, i: int, begin: int, end: int, by_column: bool
+    a: Any, n: Any, o: Any, out: Any, width: int, room: Any, i: int, begin: int, end: int, by_column: bool
 ) -> None:
     """One row; the stack of partial sums is a binary counter: equal sizes merge."""
-    col, _, _, y = a
-    factor, shift = b
-    width, bottom = n[1], RUNS * RUN
+    col, _, _, y, node = a
+    size, bottom = n[1], RUNS * RUN
     level, pieces = bottom, 0
-    for k in range(bottom, bottom + width if begin == end else bottom):
+    for k in range(bottom, bottom + size if begin == end else bottom):
         put(room, k, 0)
     for start in range(begin, end, PIECE):
         stop = min(start + PIECE, end)
-        _logits(a, n[0], width, o, room, i, start, stop, -np.inf)
+        _logits(a, n[0], size, o, room, i, start, stop, -np.inf)
         for k in range(stop - start):
-            owner = np.int64(at(col, start + k)) if by_column else i
-            put(room, k, at(room, k) - at(shift, owner))
-            put(room, RUN + k, at(room, RUN + k) * at(factor, owner))
+            owner = 2 * (np.int64(at(col, start + k)) if by_column else i)
+            put(room, RUN + k, at(room, RUN + k) * at(node, owner))
+            put(room, k, at(room, k) - at(node, owner + 1))
         _powers(vzero(room, 16), room, stop - start, 0.0)
         sum_piece((col, y), room, None, n, room, level, start, stop, o[3])
-        level, pieces = level + width, pieces + 1
+        level, pieces = level + size, pieces + 1
         merges = pieces
-        while level > bottom + width and (merges & 1 == 0 or stop == end):
-            level -= width
-            add_level(room, level, width)
+        while level > bottom + size and (merges & 1 == 0 or stop == end):
+            level -= size
+            add_level(room, level, size)
             merges >>= 1
     scale_row(room, bottom, 1.0, out, i * width, width)
