@@ -23,6 +23,7 @@ FAMILIES = (
     "sampling",
     "contrast",
     "pot",
+    "clustering_losses",
     "probe",
     "fastrp",
     "reading",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from graphrep.errors import GraphrepError, ShapeError
+from graphrep.errors import DTypeError, GraphrepError, ShapeError
 from graphrep.kernels import CSR, edge_logsumexp, scatter
 from graphrep.kernels._check import check_device, check_floating, check_index, check_range
 from graphrep.kernels.blockwise import UU, contrast
@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 SHORTEST = 1e-12  # rows up to this length have no direction
+FEW_ROWS = 128  # whose cosines fit the first caches all at once, so that going block by block would be dearer
 MANY = 1 << 20  # labels from this one on, and from N on, are renumbered by sorting instead of counting
 
 
@@ -64,6 +65,8 @@ def log_positives(unit: Tensor, influence: CSR, inv_temperature: float) -> Tenso
 
 def log_negatives(unit: Tensor, inv_temperature: float) -> Tensor:
     """(N,) ``log sum_j exp(tau c_ij)`` over all rows with c_ii = 0."""
+    if len(unit) <= FEW_ROWS:
+        return (inv_temperature * (unit @ unit.t())).fill_diagonal_(0).logsumexp(1)
     others = contrast(unit, unit, terms=UU, scale=inv_temperature)[0]
     return torch.logaddexp(others, torch.zeros_like(others))
 
@@ -90,6 +93,8 @@ def clusters_of(labels: Tensor, z: Tensor, name: str, num_clusters: int | None =
     Raises:
         ShapeError, DTypeError, IndexRangeError, DeviceError: no label from 0 on, or below `num_clusters`, per node.
     """
+    if labels.is_floating_point():
+        raise DTypeError(f"{name} must hold integers; got {labels.dtype}.", hint="q.argmax(1) of a soft assignment")
     check_index(labels, name)
     check_device(z.device, **{name: labels})
     if labels.shape[0] != z.shape[0]:

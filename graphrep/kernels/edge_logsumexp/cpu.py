@@ -34,7 +34,7 @@ def edge_logsumexp(
     total, rows = accumulator(q.dtype), rowptr.numel() - 1
     lse, top = (_numba.empty_output((rows,), total) for _ in range(2))
     if rows:
-        q, k = (_wide_rows(side, total) for side in (q, k))
+        q, k = _wide_rows(q, k, total)
         measure_rows(
             bounds_of(rowptr),
             rowptr.numpy(),
@@ -64,7 +64,7 @@ def edge_logsumexp_backward(
     if out.numel():
         if value is not None and perm is not None:
             value = in_order(value, perm)
-        wide, y = (_wide_rows(side, total) for side in (x, y))
+        wide, y = _wide_rows(x, y, total)
         node = torch.stack([factor, shift], 1)
         attract_rows(
             bounds_of(rowptr),
@@ -92,10 +92,13 @@ def _room(nnz: int, width: int, dtype: torch.dtype) -> np.ndarray[Any, Any]:
     return torch.empty(CHUNKS, -(-size // LANES) * LANES, dtype=dtype).numpy()
 
 
-def _wide_rows(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """`x` in `dtype`, with zeros behind each row where that makes whole vectors of what would be many short ones."""
+def _wide_rows(x: Tensor, y: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Both in `dtype`, with zeros behind each row where that makes whole vectors of what would be many short ones."""
     gap = -x.shape[1] % LANES
-    return torch.nn.functional.pad(x.detach().to(dtype), (0, gap if 0 < gap < LANES - 4 else 0))
+    gap = gap if gap < LANES - 4 else 0
+    same = x.data_ptr() == y.data_ptr() and x.shape == y.shape and x.stride() == y.stride()
+    wide = torch.nn.functional.pad(x.detach().to(dtype), (0, gap))
+    return wide, wide if same else torch.nn.functional.pad(y.detach().to(dtype), (0, gap))
 
 
 def _line(y: Tensor) -> int:
