@@ -68,7 +68,7 @@ def influence_contrast(
         0 with everything and sends no gradient; a row of `influence` without entries has the constant ``-log(eps)``.
         Logarithms are taken before anything is divided, so no temperature overflows.
 
-    Cost in multiply-adds, forward and backward: 4 nnz d for the positives, and 4 N^2 d (``"exact"``), 4 N K d
+    Cost in multiply-adds, forward and backward: 5 nnz d for the positives, and 2 N^2 d (``"exact"``), 4 N K d
     (``"cluster_rows"``) or 4 K^2 d for the rest. Memory O((N + K) d) beside the matrix and its transpose.
 
     Raises:

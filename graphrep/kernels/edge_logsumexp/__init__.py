@@ -44,7 +44,7 @@ def edge_logsumexp(csr: CSR, q: Tensor, k: Tensor, *, scale: float = 1.0, zero_d
         (num_rows,) in float32 for half types, else in the inputs' dtype; -inf for a row without entries, NaN for one
         whose sum is negative or whose products hold NaN or +inf. Differentiable twice in q, k and the weights; the
         first derivative takes one pass over the matrix and one over its transpose. Bitwise the same for any number of
-        threads. Cost: E (D multiply-adds + exp) forward, three times that backward; memory O((num_rows + num_cols) D),
+        threads. Cost: E (D multiply-adds + exp) forward, four times that backward; memory O((num_rows + num_cols) D),
         and O(E) for the gradient of the weights and for second derivatives.
 
     Raises:
