@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from graphrep.errors import DeviceError
-from graphrep.kernels import CSR, edge_softmax, sddmm, segment_reduce, spmm, streaming_logsumexp
+from graphrep.kernels import CSR, edge_logsumexp, edge_softmax, sddmm, segment_reduce, spmm, streaming_logsumexp
 from graphrep.kernels.gat import gat_aggregate
 
 __all__ = ["Check", "backend", "checks", "gradient_checks", "largest_error", "on_device", "run_check"]
@@ -147,6 +147,8 @@ def _other_checks(dtype: torch.dtype, quick: bool) -> Iterator[Check]:
     left, right = _numbers(23, 2, dtype=dtype), _numbers(30, 2, dtype=dtype)
     inputs = (_numbers(23, 2, 9, dtype=dtype), left, right)
     yield Check(f"gat_aggregate {dtype}", gradients(gat_aggregate), csr, inputs, tolerance)
+    ends = (_numbers(30, 10, dtype=dtype), _numbers(23, 10, dtype=dtype), _numbers(csr.nnz, dtype=dtype).abs())
+    yield Check(f"edge_logsumexp {dtype}", gradients(_edge_sum), csr, ends, tolerance)
     if dtype.itemsize > 2:
         pairs = (_numbers(70, 24, dtype=dtype) / 8, _numbers(130, 24, dtype=dtype) / 8)
         yield Check(f"streaming_logsumexp {dtype}", gradients(_log_sum), csr, pairs, tolerance)
@@ -154,6 +156,11 @@ def _other_checks(dtype: torch.dtype, quick: bool) -> Iterator[Check]:
 
 def _segments(csr: CSR, src: Tensor, *, reduce: Any) -> Tensor:
     return segment_reduce(src, csr.rowptr, reduce=reduce)
+
+
+def _edge_sum(csr: CSR, q: Tensor, k: Tensor, value: Tensor) -> Tensor:
+    """The sum itself, which is 0 and not -inf for an empty row; products of 5 at most."""
+    return edge_logsumexp(csr.with_value(value), q, k, scale=0.01, zero_diagonal=True).exp()
 
 
 def _log_sum(csr: CSR, q: Tensor, k: Tensor) -> Tensor:
@@ -201,6 +208,8 @@ def gradient_checks(device: torch.device) -> Iterator[tuple[str, Callable[..., A
     yield "sddmm", functools.partial(sddmm, csr), (leaf(5, 2, 3), leaf(6, 2, 3))
     yield "edge_softmax", functools.partial(edge_softmax, csr), (leaf(17, 2),)
     yield "gat_aggregate", functools.partial(gat_aggregate, csr), (leaf(6, 2, 3), leaf(6, 2), leaf(5, 2))
+    ends = (leaf(5, 3), leaf(6, 3), leaf(17).detach().abs().requires_grad_())
+    yield "edge_logsumexp", functools.partial(_edge_sum, csr), ends
     yield "streaming_logsumexp", streaming_logsumexp, (leaf(5, 4), leaf(7, 4))
 
 

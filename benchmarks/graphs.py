@@ -194,14 +194,16 @@ def powerlaw(
     return _build(name or f"powerlaw-{num_nodes}", num_nodes, _collect(sample, num_edges, seed), seed)
 
 
-def _public(relative: str, name: str) -> BenchGraph | None:
-    """A graph of the data root, or None where GRAPHREP_DATA does not hold it."""
+def _public(relative: str, name: str, key: str = "edge_index") -> BenchGraph | None:
+    """A graph of the data root, or None where GRAPHREP_DATA does not hold it; a directed `key` gets both directions."""
     root = os.environ.get("GRAPHREP_DATA")
     path = Path(root) / f"{relative}.npz" if root else None
     if path is None or not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as archive:
-        num_nodes, edge_index = int(archive["num_nodes"]), archive["edge_index"]
+        num_nodes, edge_index = int(archive["num_nodes"]), archive[key]
+    if key != "edge_index":
+        edge_index = np.unique(np.concatenate([edge_index, edge_index[::-1]], 1).astype(np.int64), axis=1)
     order = np.lexsort((edge_index[1], edge_index[0]))
     rowptr = np.zeros(num_nodes + 1, np.int32)
     rowptr[1:] = np.cumsum(np.bincount(edge_index[0], minlength=num_nodes))
@@ -227,6 +229,19 @@ def _blogcatalog() -> BenchGraph:
     return real or powerlaw(10_312, 333_983, name="generated-blogcatalog-size")
 
 
+def _acm() -> BenchGraph:
+    return _public("clustering/acm", "acm") or powerlaw(3_025, 13_128, name="generated-acm-size")
+
+
+def _citeseer() -> BenchGraph:
+    return _public("clustering/citeseer", "citeseer") or powerlaw(3_327, 4_552, name="generated-citeseer-size")
+
+
+def _usps() -> BenchGraph:
+    real = _public("clustering/usps", "usps-knn3", "knn3_edge_index")
+    return real or powerlaw(9_298, 21_452, exponent=4.0, name="generated-usps-size")
+
+
 GRAPHS: dict[str, Callable[[], BenchGraph]] = {
     "tiny": lambda: rmat(500, 4_000, name="rmat-500"),
     "cora": _cora,
@@ -236,6 +251,9 @@ GRAPHS: dict[str, Callable[[], BenchGraph]] = {
     "tiny-powerlaw": lambda: powerlaw(400, 2_000, name="powerlaw-400"),
     "physics": _physics,
     "blogcatalog": _blogcatalog,
+    "acm": _acm,
+    "citeseer": _citeseer,
+    "usps": _usps,
     "powerlaw-10k": lambda: powerlaw(10_000, 100_000, name="powerlaw-10k"),
     "powerlaw-100k": lambda: powerlaw(100_000, 1_000_000, name="powerlaw-100k"),
     "powerlaw-1m": lambda: powerlaw(1_000_000, 10_000_000, name="powerlaw-1m"),
@@ -252,7 +270,7 @@ def cache_dir() -> Path:
 
 def load_graph(key: str) -> BenchGraph:
     """The graph of that key in :data:`GRAPHS`, from the cache if it was generated before."""
-    if key in ("cora", "pubmed", "physics", "blogcatalog"):
+    if key in ("cora", "pubmed", "physics", "blogcatalog", "acm", "citeseer", "usps"):
         return GRAPHS[key]()
     path = cache_dir() / f"{key}-v1.npz"
     if path.is_file():

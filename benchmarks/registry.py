@@ -24,6 +24,7 @@ FAMILIES = (
     "contrast",
     "pot",
     "training",
+    "clustering_losses",
     "probe",
     "fastrp",
     "reading",

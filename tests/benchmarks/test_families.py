@@ -91,6 +91,15 @@ def test_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_clustering_losses(tmp_path: Path) -> None:
+    cases = run(tmp_path, "clustering_losses")
+    assert {case["params"]["op"] for case in cases.values()} == {"exact r=2", "pamc r=2"}
+    for case in cases.values():
+        assert statuses(case) == {OURS: "ok", "dense": "ok"}, case
+    assert "| tiny/r2/exact |" in full_table(read_json(tmp_path / "clustering_losses.json"))
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["walks", "sampling"])
 def test_random_families(tmp_path: Path, family: str) -> None:
     """Not every rival can do every kind of walk or sample; those that ran agree with ours."""

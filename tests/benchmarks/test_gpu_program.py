@@ -45,6 +45,7 @@ def test_a_dry_run_checks_every_operator_and_times_a_case_of_each(tmp_path: Path
     assert all(check["ok"] for check in result["checks"])
     checked = {check["name"].split()[0] for check in result["checks"]}
     assert {"spmm", "sddmm", "edge_softmax", "segment_reduce", "gat_aggregate", "streaming_logsumexp"} <= checked
+    assert "edge_logsumexp" in checked
     assert {case["params"]["op"] for case in result["cases"]} >= {"spmm", "sddmm", "edge_softmax", "info_nce"}
     for case in result["cases"]:
         assert case["methods"]["graphrep"]["status"] == "ok"

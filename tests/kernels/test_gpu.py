@@ -9,7 +9,7 @@ import torch
 from kernel_cases import REDUCTIONS, close, random_csr
 from torch import Tensor
 
-from graphrep.kernels import CSR, edge_softmax, gcn_norm, scatter_max, sddmm, spmm
+from graphrep.kernels import CSR, edge_logsumexp, edge_softmax, gcn_norm, scatter_max, sddmm, spmm
 
 pytestmark = [
     pytest.mark.gpu,
@@ -90,6 +90,9 @@ def test_the_device_gives_what_the_cpu_gives() -> None:
         close(spmm(csr.to(CUDA), x.to(CUDA), reduce=reduce).cpu(), spmm(csr, x, reduce=reduce), 2e-6)
     logits = torch.randn(csr.nnz, 4, generator=torch.Generator().manual_seed(1))
     close(edge_softmax(csr.to(CUDA), logits.to(CUDA)).cpu(), edge_softmax(csr, logits), 1e-5)  # fast exponentials
+    plain, q = csr.with_value(None), torch.randn(3000, 48, generator=torch.Generator().manual_seed(2))
+    found = edge_logsumexp(plain.to(CUDA), q.to(CUDA), x.to(CUDA), scale=0.1)
+    close(found.cpu(), edge_logsumexp(plain, q, x, scale=0.1), 1e-5)
 
 
 def test_a_graph_is_built_on_the_device() -> None:

@@ -19,6 +19,7 @@ from graphrep.kernels import (
     CSR,
     _schedule,
     _triton,
+    edge_logsumexp,
     edge_softmax,
     gat_aggregate,
     scatter_max,
@@ -305,13 +306,64 @@ def test_attention_to_special_logits(both: Any) -> None:
         torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-5, atol=1e-6)
 
 
+# log-sum-exp along entries
+
+
+def positive(csr: CSR) -> CSR:
+    """Weights of at least 0, some of them 0."""
+    assert csr.value is not None
+    return csr.with_value((csr.value + 0.2).clamp(min=0))
+
+
+@pytest.mark.parametrize(("width", "dtype"), [*zip((10, 63, 130, 1), DTYPES, strict=True)])
+def test_edge_logsumexp(width: int, dtype: torch.dtype, both: Any) -> None:
+    csr = positive(uneven(weights=()))
+    q, k = numbers(9, width, dtype=dtype), numbers(11, width, dtype=dtype, seed=2)
+    options = {"scale": 0.3, "zero_diagonal": width == 10}
+    for matrix in (csr, wide_indices(csr), csr.with_value(None)):
+        found, wanted = both(lambda matrix=matrix: edge_logsumexp(matrix, q, k, **options))
+        assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        close(found, wanted, 1e-12 if dtype == torch.float64 else 3e-6)
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(10, torch.float64), (130, torch.float32)])
+def test_gradients_of_edge_logsumexp(width: int, dtype: torch.dtype, both: Any) -> None:
+    csr = positive(uneven(weights=(), hub=PIECE + 9))
+    assert csr.value is not None
+    inputs = [numbers(9, width, dtype=dtype), numbers(11, width, dtype=dtype, seed=2), csr.value.to(dtype)]
+    full = csr.degree() > 0
+
+    def function(q: Tensor, k: Tensor, value: Tensor) -> Tensor:
+        return edge_logsumexp(csr.with_value(value), q, k, scale=0.2, zero_diagonal=True)[full]
+
+    def first() -> tuple[Tensor, ...]:
+        leaves = [t.clone().requires_grad_() for t in inputs]
+        return torch.autograd.grad(function(*leaves).square().sum(), leaves)
+
+    for found, wanted in zip(*both(first), strict=True):
+        close(found, wanted, 1e-11 if dtype == torch.float64 else 1e-5)
+    if dtype == torch.float64:
+        for found, wanted in zip(*both(lambda: gradients(function, *inputs)), strict=True):
+            close(found, wanted, 1e-10)
+
+
+def test_edge_logsumexp_of_special_numbers(both: Any) -> None:
+    """NaN spoils the rows that read it, large products do not overflow; the same in rows that are cut."""
+    csr = positive(uneven(weights=()))
+    q, k = numbers(9, 4), numbers(11, 4, seed=2)
+    k[3] = torch.nan
+    for found, wanted in zip(*both(lambda: (edge_logsumexp(csr, q, k, scale=300.0),)), strict=True):
+        torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-5, atol=1e-4)
+
+
 # gradients
 
 
 def test_every_operator_has_a_kernel() -> None:
     table = implementations()
     ours = ("spmm", "spmm_extreme", "spmm_winners", "sddmm", "sddmm_winners", "edge_softmax", "edge_softmax_backward")
-    assert all("cuda" in table[op] for op in (*ours, "gat", "gat_backward", "group_by_row"))
+    more = ("gat", "gat_backward", "group_by_row", "edge_logsumexp", "edge_logsumexp_backward")
+    assert all("cuda" in table[op] for op in (*ours, *more))
 
 
 def gradients(function: Callable[..., Tensor], *inputs: Tensor) -> list[Tensor]:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from graphrep.objectives import _structure
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 Golden = Callable[[str], dict[str, Tensor]]
 
@@ -19,6 +21,13 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Runs the test on the numba kernels and on the plain torch reference."""
     monkeypatch.setenv("GRAPHREP_BACKEND", request.param)
     return str(request.param)
+
+
+@pytest.fixture(params=["few rows", "by blocks"])
+def both_forms(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums over all pairs of rows at once, and block by block as for many rows."""
+    if request.param == "by blocks":
+        monkeypatch.setattr(_structure, "FEW_ROWS", 0)
 
 
 @pytest.fixture

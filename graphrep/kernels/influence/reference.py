@@ -37,19 +37,18 @@ def influence_rows(
     offsets: Tensor,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
-    """(nnz,) columns, int64, and values of the power, or of the sum of powers, row after row."""
+    """(nnz,) columns in the index type of the matrix, and values of the power, or of the sum of powers, row by row."""
     rows = torch.arange(_size(rowptr), device=rowptr.device)
-    columns, values = [], []
+    nnz = int(offsets[-1])
+    columns, values = col.new_empty(nnz), value.new_empty(nnz, dtype=dtype)
     for first, last in ranges_within(cost, BLOCK_PRODUCTS):
         block = rows[first:last]
         key, number = _powers(rowptr, col, value, block, order, cumulative)
         if top_m:
             key, number = _largest(key, number, top_m, _size(rowptr), block.numel())
-        columns.append(key % _size(rowptr))
-        values.append(number.to(dtype))
-    if not columns:
-        return rows.new_empty(0), value.new_empty(0, dtype=dtype)
-    return torch.cat(columns), torch.cat(values)
+        part = slice(int(offsets[first]), int(offsets[last]))
+        columns[part], values[part] = key % _size(rowptr), number
+    return columns, values
 
 
 def _size(rowptr: Tensor) -> int:
