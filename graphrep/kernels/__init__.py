@@ -6,6 +6,7 @@ from graphrep.kernels._warmup import warmup
 from graphrep.kernels.blockwise import streaming_logsumexp
 from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
 from graphrep.kernels.csr import CSR
+from graphrep.kernels.edge_logsumexp import edge_logsumexp
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.influence import influence_matrix
@@ -33,6 +34,7 @@ __all__ = [
     "backend",
     "common_neighbor_pool",
     "common_neighbors",
+    "edge_logsumexp",
     "edge_softmax",
     "gat_aggregate",
     "gather_csr",
