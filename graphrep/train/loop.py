@@ -40,6 +40,7 @@ def train(
     resume: bool = False,
     rescue: str | os.PathLike[str] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    earlier: Sequence[History] = (),
 ) -> History:
     """Trains ``task.module`` in place.
 
@@ -57,6 +58,7 @@ def train(
         resume: go on from `checkpoint` if it exists.
         rescue: file for the last good weights should the training diverge.
         should_stop: asked after every epoch; when true the state is saved and :class:`Interrupted` raised.
+        earlier: courses of the trainings that came before this one; kept with its own.
 
     Returns:
         The course of the training.
@@ -82,6 +84,7 @@ def train(
         True
     """
     loop = _Loop(task, config, callbacks)
+    loop.history.earlier = list(earlier)
     path = None if checkpoint is None else Path(checkpoint)
     with seeded(config.seed):
         if resume and path is not None and path.exists():
@@ -221,7 +224,7 @@ class _Loop:
 
     def _record(self, log: EpochLog) -> None:
         self.history.epochs.append(log)
-        if self.plateau.update(log.epoch, log.loss, dict(log.signals)):
+        if self.plateau.update(log.epoch, log.loss, {**log.parts, **log.signals}):
             self.history.best_epoch = log.epoch
             if self.config.keep == "best":
                 self.best = clone(self.task.module.state_dict())
