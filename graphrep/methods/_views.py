@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graphrep.data.graph import Graph
 from graphrep.kernels import CSR, gcn_norm, spmm
+from graphrep.kernels._select import row_entries
 from graphrep.nn import EdgeDropper, mask_features
 from graphrep.nn._subgraph import sample_subgraph
 from graphrep.nn.encoder import feature_matrix
@@ -60,17 +61,24 @@ def simple_edges(graph: Graph) -> Tensor:
 
 
 def scaled_features(x: Tensor, scale: str, dtype: torch.dtype) -> Tensor:
-    """Features in `dtype`; ``"row"`` divides each row by the sum of its absolute values (zero rows stay)."""
+    """Features in `dtype`; zero rows stay.
+
+    ``"row"`` divides each row by the sum of its absolute values, ``"unit"`` by its length.
+    """
     x = x.to(dtype)
     if scale == "none":
         return x
+    tiny = torch.finfo(dtype).tiny
     if x.layout == torch.sparse_csr:
         rowptr, values = x.crow_indices(), x.values()
         row = torch.repeat_interleave(rowptr[1:] - rowptr[:-1])
-        total = torch.zeros(x.shape[0], dtype=dtype).index_add_(0, row, values.abs())
-        values = values / total.clamp(min=torch.finfo(dtype).tiny)[row]
+        total = torch.zeros(x.shape[0], dtype=dtype).index_add_(
+            0, row, values.abs() if scale == "row" else values.square()
+        )
+        values = values / (total if scale == "row" else total.sqrt()).clamp(min=tiny)[row]
         return torch.sparse_csr_tensor(rowptr, x.col_indices(), values, size=x.shape, check_invariants=False)
-    return x / x.abs().sum(1, keepdim=True).clamp(min=torch.finfo(dtype).tiny)
+    total = x.abs().sum(1, keepdim=True) if scale == "row" else torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / total.clamp(min=tiny)
 
 
 class Source:
@@ -151,12 +159,8 @@ def sampled(source: Source, nodes: Tensor, fanouts: list[int], rates: Rates, see
 def _rows(x: Tensor, nodes: Tensor) -> Tensor:
     if x.layout == torch.strided:
         return x[nodes]
-    rowptr = x.crow_indices()
-    start, length = rowptr[nodes], rowptr[nodes + 1] - rowptr[nodes]
-    ends = length.cumsum(0)
-    place = torch.arange(int(ends[-1]) if len(ends) else 0) + torch.repeat_interleave(start - (ends - length), length)
     shape = (len(nodes), x.shape[1])
-    pointer = torch.cat([ends.new_zeros(1), ends])
+    pointer, place = row_entries(x.crow_indices(), nodes)
     return torch.sparse_csr_tensor(
         pointer, x.col_indices()[place], x.values()[place], size=shape, check_invariants=False
     )
