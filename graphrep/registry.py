@@ -170,4 +170,37 @@ METHODS: dict[str, Entry] = {
   year      = {2021}
 }""",
     ),
+    "scgc": Entry(
+        target="graphrep.methods.scgc:SCGC",
+        task="cluster",
+        summary="an encoder of features drawn towards the graph by its loss; labels new nodes without their edges",
+        needs=("features",),
+        bibtex="""@misc{kulatilleke2022scgc,
+  title         = {{SCGC}: Self-Supervised Contrastive Graph Clustering},
+  author        = {Kulatilleke, Gayan K. and Portmann, Marius and Chandra, Shekhar S.},
+  year          = {2022},
+  eprint        = {2204.12656},
+  archiveprefix = {arXiv}
+}
+
+@inproceedings{xie2016unsupervised,
+  title     = {Unsupervised Deep Embedding for Clustering Analysis},
+  author    = {Xie, Junyuan and Girshick, Ross and Farhadi, Ali},
+  booktitle = {Proceedings of the 33rd International Conference on Machine Learning},
+  year      = {2016}
+}""",
+    ),
+    "pamc": Entry(
+        target="graphrep.methods.pamc:PamC",
+        task="cluster",
+        summary="scgc in which clusters repel each other instead of all nodes; linear in nodes and edges",
+        needs=("features",),
+        bibtex="""@misc{kulatilleke2022efficient,
+  title         = {Efficient block contrastive learning via parameter-free meta-node approximation},
+  author        = {Kulatilleke, Gayan K. and Portmann, Marius and Chandra, Shekhar S.},
+  year          = {2022},
+  eprint        = {2209.14067},
+  archiveprefix = {arXiv}
+}""",
+    ),
 }

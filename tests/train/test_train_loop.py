@@ -268,6 +268,43 @@ def test_bfloat16_trains_weights_in_float32() -> None:
     assert all(p.dtype == torch.float32 for p in task.module.parameters())
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_steps_are_those_of_torchs_plain_optimizers(optimizer: str) -> None:
+    """Also for a weight that is stored by columns."""
+
+    class Fit:
+        def __init__(self) -> None:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                self.module: nn.Module = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 1))
+                weight = self.module[0].weight  # type: ignore[index]
+            self.module[0].weight = nn.Parameter(weight.detach().t().contiguous().t())  # type: ignore[index, union-attr]
+            self.x = torch.randn(30, 6, generator=torch.Generator().manual_seed(1))
+
+        def batches(self, epoch: int, generator: torch.Generator) -> list[None]:
+            return [None]
+
+        def loss(self, batch: Any, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+            return (self.module(self.x).squeeze(1) - self.x.sum(1)).square().mean(), {}
+
+        def embed(self) -> Tensor:
+            return self.x
+
+        def fingerprint(self) -> str:
+            return "fit"
+
+    task, other = Fit(), Fit()
+    train(task, TrainConfig(epochs=30, lr=0.02, weight_decay=0.01, optimizer=optimizer, eval_every=0))
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
+    plain = kind(other.module.parameters(), lr=0.02, weight_decay=0.01, foreach=False)
+    for _ in range(30):
+        plain.zero_grad()
+        other.loss(None, 1, torch.Generator())[0].backward()  # type: ignore[no-untyped-call]
+        plain.step()
+    for a, b in zip(task.module.parameters(), other.module.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_clipping_bounds_the_step() -> None:
     config = {"epochs": 1, "lr": 1.0, "optimizer": "sgd", "eval_every": 0}
     task = Regression()
