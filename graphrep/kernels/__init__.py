@@ -9,6 +9,7 @@ from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.influence import influence_matrix
+from graphrep.kernels.louvain import louvain, modularity
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
 from graphrep.kernels.sampling import sample_neighbors
@@ -38,6 +39,8 @@ __all__ = [
     "gather_csr",
     "gcn_norm",
     "influence_matrix",
+    "louvain",
+    "modularity",
     "random_projection",
     "random_walks",
     "release_memory",

@@ -16,6 +16,7 @@ from graphrep.objectives.in_batch import InBatchInfoNCELoss, in_batch_info_nce
 from graphrep.objectives.infonce import InfoNCELoss, info_nce
 from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
 from graphrep.objectives.matryoshka import matryoshka
+from graphrep.objectives.modularity import DMoNLoss, dmon_loss, spectral_modularity
 from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
 from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
 from graphrep.objectives.temperatures import IndividualTemperatures
@@ -24,6 +25,7 @@ __all__ = [
     "BetaMixture",
     "BootstrapLoss",
     "CCASSGLoss",
+    "DMoNLoss",
     "DecoupledContrastiveLoss",
     "InBatchInfoNCELoss",
     "IndividualTemperatures",
@@ -38,6 +40,7 @@ __all__ = [
     "cca_ssg",
     "contrast_vectors",
     "decoupled_contrastive",
+    "dmon_loss",
     "gcn_bounds",
     "guided_negatives",
     "in_batch_info_nce",
@@ -49,4 +52,5 @@ __all__ = [
     "node_compactness",
     "pot",
     "progcl_contrast",
+    "spectral_modularity",
 ]
