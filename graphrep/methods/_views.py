@@ -17,7 +17,18 @@ from graphrep.nn import EdgeDropper, mask_features
 from graphrep.nn._subgraph import sample_subgraph
 from graphrep.nn.encoder import feature_matrix
 
-__all__ = ["Batch", "Rate", "Rates", "Source", "View", "node_batches", "sampled", "scaled_features", "simple_edges"]
+__all__ = [
+    "Batch",
+    "Rate",
+    "Rates",
+    "Source",
+    "View",
+    "node_batches",
+    "rows_of",
+    "sampled",
+    "scaled_features",
+    "simple_edges",
+]
 
 Rate = float | Tensor
 _KIND = ("nodes", "to", "nodes")
@@ -151,12 +162,13 @@ def sampled(source: Source, nodes: Tensor, fanouts: list[int], rates: Rates, see
     found = sample_subgraph({_KIND: source.pattern}, sizes, {_KIND: fanouts}, {"nodes": nodes}, seed, False, False)
     edges = found.edge[_KIND]
     edge_index = torch.stack([found.row[_KIND], found.col[_KIND]])
-    part = Source(edge_index, _rows(source.x, found.node["nodes"]), undirected=False, lists=source.lists)
+    part = Source(edge_index, rows_of(source.x, found.node["nodes"]), undirected=False, lists=source.lists)
     local = Rates(tuple(r[edges] if isinstance(r, Tensor) else r for r in rates.edges), rates.features)
     return Batch(part, nodes, torch.arange(len(nodes)), local)
 
 
-def _rows(x: Tensor, nodes: Tensor) -> Tensor:
+def rows_of(x: Tensor, nodes: Tensor) -> Tensor:
+    """Rows of a dense or sparse CSR matrix."""
     if x.layout == torch.strided:
         return x[nodes]
     shape = (len(nodes), x.shape[1])
