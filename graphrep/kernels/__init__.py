@@ -10,6 +10,7 @@ from graphrep.kernels.edge_logsumexp import edge_logsumexp
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.influence import influence_matrix
+from graphrep.kernels.louvain import louvain, modularity
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
 from graphrep.kernels.sampling import sample_neighbors
@@ -40,6 +41,8 @@ __all__ = [
     "gather_csr",
     "gcn_norm",
     "influence_matrix",
+    "louvain",
+    "modularity",
     "random_projection",
     "random_walks",
     "release_memory",

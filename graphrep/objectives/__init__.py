@@ -19,6 +19,7 @@ from graphrep.objectives.infonce import InfoNCELoss, info_nce
 from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
 from graphrep.objectives.matryoshka import matryoshka
 from graphrep.objectives.meta_nodes import PamCLoss, pamc
+from graphrep.objectives.modularity import DMoNLoss, dmon_loss, spectral_modularity
 from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
 from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
 from graphrep.objectives.temperatures import IndividualTemperatures
@@ -28,6 +29,7 @@ __all__ = [
     "BootstrapLoss",
     "CCASSGLoss",
     "ClusteringKLLoss",
+    "DMoNLoss",
     "DecoupledContrastiveLoss",
     "InBatchInfoNCELoss",
     "IndividualTemperatures",
@@ -45,6 +47,7 @@ __all__ = [
     "clustering_kl",
     "contrast_vectors",
     "decoupled_contrastive",
+    "dmon_loss",
     "gcn_bounds",
     "guided_negatives",
     "in_batch_info_nce",
@@ -58,6 +61,7 @@ __all__ = [
     "pamc",
     "pot",
     "progcl_contrast",
+    "spectral_modularity",
     "student_t",
     "target_distribution",
 ]
