@@ -71,6 +71,9 @@ def evaluate(
     links: Annotated[
         Path | None, typer.Option("--links", metavar="FILE", help="links: edges that the embedding has not seen")
     ] = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="links: go on if some are edges of GRAPH; the result tells how many")
+    ] = False,
     score: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +147,7 @@ def evaluate(
         labels=labels,
         split=split,
         links=links,
+        allow_leak=allow_leak,
         recipe=recipe,
         out=out,
         seed=seed or 0,

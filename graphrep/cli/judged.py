@@ -38,6 +38,7 @@ class Request:
     labels: Path | None = None
     split: str | None = None
     links: Path | None = None
+    allow_leak: bool = False
     recipe: str | None = None
     out: Path | None = None
     seed: int = 0
@@ -63,6 +64,7 @@ def judge_file(console: Console, path: Path, request: Request) -> None:
     Raises:
         UnknownNameError: no such protocol, recipe or data set.
         MissingLabelsError: the protocol needs labels and none were given.
+        LeakySplitError: held-out links are edges of the graph that was embedded.
         GraphrepError: the file does not hold what the protocol judges.
     """
     started = time.perf_counter()
@@ -195,6 +197,7 @@ def _split(name: str, ids: Array, request: Request, graph: Any) -> Any:
 def _links(z: Array, ids: Array, request: Request, known: Any) -> dict[str, Any]:
     """Scores the links in a file against as many uniform pairs that are neither known nor held out."""
     from graphrep.cli.graphs import find_graph
+    from graphrep.data.split import check_leak, same_pairs
 
     if request.links is None or known is None:
         raise GraphrepError(
@@ -204,19 +207,18 @@ def _links(z: Array, ids: Array, request: Request, known: Any) -> dict[str, Any]
     hidden = find_graph(str(request.links), data_dir=request.data_dir)
     known_pairs = edges_of_rows(known, ids, str(request.dataset))
     hidden_pairs = edges_of_rows(hidden, ids, str(request.links))
-    keys = [np.unique(p.min(0) * len(ids) + p.max(0)) for p in (known_pairs, hidden_pairs)]
-    leaked = np.intersect1d(keys[0], keys[1])
-    if len(leaked):
-        raise GraphrepError(
-            f"{len(leaked)} of {len(keys[1])} held-out links are also edges of {request.dataset}.",
-            hint="embed a graph without them: in both directions",
-        )
-    positive = np.stack([keys[1] // len(ids), keys[1] % len(ids)])
+    keys = np.unique(hidden_pairs.min(0) * len(ids) + hidden_pairs.max(0))
+    positive = np.stack([keys // len(ids), keys % len(ids)])
     positive = positive[:, positive[0] != positive[1]]
+    if not request.allow_leak:
+        check_leak(known_pairs, positive, name="held-out")
+    leaked = same_pairs(known_pairs, positive)
     everything = np.concatenate([known_pairs, hidden_pairs], axis=1)
     negative = uniform_negatives(everything, len(ids), positive.shape[1], request.seed)
     found = judge_links(z, positive, negative, score=request.options.get("score") or "cosine")
-    return {**found, "negatives": "uniform, 1 per link", "seed": request.seed}
+    if leaked:
+        found["about"] += f"; {leaked} of the links are edges of {request.dataset}, which the vectors have seen"
+    return {**found, "negatives": "uniform, 1 per link", "leaked": leaked, "seed": request.seed}
 
 
 def _inputs(path: Path, request: Request, graph: Any) -> dict[str, dict[str, str]]:

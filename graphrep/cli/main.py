@@ -36,7 +36,8 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
     },
     "Look around": {
         "list": CommandEntry(
-            "graphrep.cli.listing:list_names", "methods | datasets | recipes   (--task, --needs features|labels|text)"
+            "graphrep.cli.listing:list_names",
+            "methods | datasets | objectives | encoders | recipes   (--task, --needs features|labels|text)",
         ),
         "data": CommandEntry("graphrep.cli.data:app", "show, convert, check or split a graph file"),
         "info": CommandEntry("graphrep.cli.info:info", "versions, devices, kernel backends, extras"),

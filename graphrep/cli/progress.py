@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -13,7 +13,7 @@ from typing import Any, Self
 from graphrep.cli.console import Console
 from graphrep.cli.runs import RunFolder
 
-__all__ = ["PowerProgress", "Stop", "Stopped", "stop_after"]
+__all__ = ["PowerProgress", "Stop", "Stopped", "stop_after", "terminal_bar"]
 
 
 class Stopped(KeyboardInterrupt):
@@ -55,6 +55,10 @@ def stop_after(console: Console, unit: str, *, saves: bool) -> Iterator[Stop]:
         signal.signal(signal.SIGINT, before)
 
 
+def _edges_a_second(speed: float) -> str:
+    return f"{speed / 1e6:.1f} M edges/s"
+
+
 class PowerProgress:
     """Callback ``(power, done, total)`` of the methods: `done` of `total` edges of power `power` are through.
 
@@ -76,7 +80,7 @@ class PowerProgress:
         self._stop = stop
         self._asked_in: int | None = None
         self._run = run
-        self._bar: Any = _bar() if show and sys.stderr.isatty() else None
+        self._bar: Any = terminal_bar(_edges_a_second) if show else None
         self._task: Any = None
         self._power_started = time.perf_counter()
         self.seconds: dict[int, float] = {}
@@ -113,16 +117,23 @@ class PowerProgress:
                 self._run.metrics(power=power, edges=total, seconds=round(self.seconds[power], 6))
 
 
-def _bar() -> Any:
+def terminal_bar(rate: Callable[[float], str]) -> Any:
+    """A bar with rate, time and time left, on stderr; gone when it is done. None where stderr is no terminal.
+
+    Args:
+        rate: the text for a speed in units of work a second.
+    """
+    if not sys.stderr.isatty():
+        return None
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """Million edges a second."""
+        """How fast it goes, once that is known."""
 
         def render(self, task: Any) -> Text:
-            return Text(f"{(task.speed or 0) / 1e6:.1f} M edges/s")
+            return Text(rate(task.speed) if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeElapsedColumn(), TextColumn("ETA"))
     return Progress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from graphrep.cli.console import Console
-from graphrep.cli.progress import Stopped, stop_after
+from graphrep.cli.progress import Stopped, stop_after, terminal_bar
 from graphrep.cli.system import peak_memory
 from graphrep.train.task import Callback, EpochLog
 
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["EpochProgress", "fit_trained"]
 
 LONG = 5.0  # seconds; longer trainings are announced after their second epoch
+
+
+def _seconds_an_epoch(speed: float) -> str:
+    return f"{1 / speed:.2g} s/epoch"
 
 
 class EpochProgress(Callback):
@@ -29,7 +32,7 @@ class EpochProgress(Callback):
 
     def __init__(self, console: Console, run: RunFolder) -> None:
         self._console, self._run = console, run
-        self._bar: Any = _bar() if not console.quiet and sys.stderr.isatty() else None
+        self._bar: Any = None if console.quiet else terminal_bar(_seconds_an_epoch)
         self._task: Any = None
         self._epochs = 0
         self._first = 0
@@ -112,18 +115,3 @@ def fit_trained(console: Console, model: Any, graph: Any, folder: RunFolder, *, 
             said += f", kept epoch {history.kept_epoch}"
         console.say(f"  {said}")
     return z
-
-
-def _bar() -> Any:
-    from rich.console import Console as RichConsole
-    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        """Seconds an epoch."""
-
-        def render(self, task: Any) -> Text:
-            return Text(f"{1 / task.speed:.2g} s/epoch" if task.speed else "")
-
-    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeElapsedColumn(), TextColumn("ETA"))
-    return Progress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)

@@ -37,6 +37,11 @@ class _Data:
 
     @classmethod
     def of(cls, z: Floats, y: Any, device: Any) -> _Data:
+        """From rows (N, d) and labels as :func:`~graphrep.eval.linear_probe` takes them; classes are renumbered.
+
+        Raises:
+            NonFiniteError: a value is beyond float32.
+        """
         labels = as_labels(y, "y")
         kept = drop_unlabelled(labels)
         classes, encoded = np.unique(labels[kept], return_inverse=True)

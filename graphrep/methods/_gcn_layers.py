@@ -30,17 +30,19 @@ def gcn_layers(encoder: nn.Module, x: Tensor, edge_index: Tensor) -> tuple[Layer
     Raises:
         GraphrepError: a layer that cannot be bounded, by name, or an encoder that computes something else.
     """
-    convs, slopes = [], {}
+    convs: dict[str, pyg.GCNConv] = {}
+    slopes = {}
     for name, module in _leaves(encoder, ""):
         if isinstance(module, pyg.GCNConv):
             _check_conv(name, module)
-            convs.append(module)
+            convs[name] = module
         elif not isinstance(module, _IDLE):
             slopes[name] = _slope(name, module)
     if len(convs) != 2:
+        which = f" ({', '.join(convs)})" if convs else ""
         raise GraphrepError(
-            f"{type(encoder).__name__} has {len(convs)} GCNConv layers; bounds exist for two.",
-            hint="pass the encoder itself, without heads",
+            f"{type(encoder).__name__} has {len(convs)} GCNConv layers{which}; bounds exist for two.",
+            hint="num_layers=2, or the encoder itself without heads",
         )
     if len(set(slopes.values())) > 1:
         raise GraphrepError(
@@ -48,7 +50,7 @@ def gcn_layers(encoder: nn.Module, x: Tensor, edge_index: Tensor) -> tuple[Layer
         )
     slope = next(iter(slopes.values()), 0.0)
     layers: Layers = [
-        (conv.lin.weight.detach().t(), None if conv.bias is None else conv.bias.detach()) for conv in convs
+        (conv.lin.weight.detach().t(), None if conv.bias is None else conv.bias.detach()) for conv in convs.values()
     ]
     found = outputs(encoder, x, edge_index)
     sizes: Layers = [(weight.abs(), None if bias is None else bias.abs()) for weight, bias in layers]

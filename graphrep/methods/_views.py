@@ -32,6 +32,12 @@ class Rates(NamedTuple):
         """Those of view `view`; further views take turns."""
         return self.edges[view % len(self.edges)], self.features[view % len(self.features)]
 
+    def largest(self) -> Rate:
+        """The largest probability of dropping among the views: a number, or one per edge."""
+        weighted = [rate for rate in self.edges if isinstance(rate, Tensor)]
+        number = max((float(rate) for rate in self.edges if not isinstance(rate, Tensor)), default=0.0)
+        return torch.stack(weighted).amax(0).clamp(min=number) if weighted else number
+
 
 class View(NamedTuple):
     """Features, a normalised CSR (an edge_index for encoders that want one), and (E,) which edges stayed."""

@@ -62,4 +62,5 @@ class _Canonical(Contrast):
         self.lambd = lambd
 
     def forward(self, views: Sequence[Tensor], nodes: Tensor | None, epoch: int, generator: torch.Generator) -> Tensor:
+        """The loss of two views (N, d); neither the nodes nor the epoch matters."""
         return cca_ssg(views[0], views[1], lambd=self.lambd)

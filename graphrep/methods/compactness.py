@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,14 +15,16 @@ from graphrep.errors import MissingFeaturesError, ShapeError
 from graphrep.methods._gcn_layers import gcn_layers
 from graphrep.objectives import adjacency_bounds, contrast_vectors, node_compactness
 
-__all__ = ["CompactnessReport", "DegreeBucket", "compactness_report"]
+__all__ = ["VERDICTS", "CompactnessReport", "DegreeBucket", "compactness_report"]
 
 FIRST_DEGREES = (0, 1, 2, 3, 5, 9, 17, 33, 65)
+_RANGE = (0.1, 0.9)
+VERDICTS = ("certified", "fragile", "badly_trained")
 
 
 @dataclass(frozen=True)
 class DegreeBucket:
-    """Nodes with `low` to `high` in-edges (`high` None: no limit): counts and means."""
+    """Nodes with `low` to `high` in-edges (`high` None: no limit): counts, means, and 10 % and 90 % quantiles."""
 
     low: int
     high: int | None
@@ -32,6 +35,9 @@ class DegreeBucket:
     mean_clean: float
     mean_bound: float
     mean_official: float
+    range_clean: tuple[float, float]
+    range_bound: tuple[float, float]
+    range_official: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class CompactnessReport:
         degree: (N,) in-edges, duplicates counted once and self-loops not.
         budget: (N,) in-edges that may be dropped.
         negative_slope: of the encoder's activation.
+        drop_rate: p of the permitted droppings; None where each edge has its own probability.
 
     Example:
         >>> ones, counts = torch.ones(2), torch.tensor([1, 4])
@@ -63,6 +70,7 @@ class CompactnessReport:
     degree: Tensor
     budget: Tensor
     negative_slope: float
+    drop_rate: float | None = None
 
     @property
     def badly_trained(self) -> Tensor:
@@ -78,6 +86,11 @@ class CompactnessReport:
     def fragile(self) -> Tensor:
         """(N,) bool."""
         return (self.clean > 0) & ~(self.bound > 0)
+
+    @property
+    def verdict(self) -> Tensor:
+        """(N,) int64: 0 certified, 1 fragile, 2 badly trained."""
+        return torch.where(self.clean > 0, (~(self.bound > 0)).long(), 2)
 
     def by_degree(self, first: Sequence[int] = FIRST_DEGREES) -> list[DegreeBucket]:
         """The nodes grouped by in-degree; each bucket begins at one of `first` and ends before the next.
@@ -102,15 +115,16 @@ class CompactnessReport:
         return buckets
 
     def _bucket(self, low: int, high: int | None, inside: Tensor) -> DegreeBucket:
-        flags = (self.certified, self.fragile, self.badly_trained)
-        scores = (self.clean, self.bound, self.official)
-        counts = (int((flag & inside).sum()) for flag in flags)
-        return DegreeBucket(low, high, int(inside.sum()), *counts, *(float(s[inside].double().mean()) for s in scores))
+        counts = self.verdict[inside].bincount(minlength=len(VERDICTS)).tolist()
+        scores = [score[inside].double().cpu().numpy() for score in (self.clean, self.bound, self.official)]
+        means = (float(score.mean()) for score in scores)
+        ranges = (tuple(np.quantile(score, _RANGE).tolist()) for score in scores)
+        return DegreeBucket(low, high, int(inside.sum()), *counts, *means, *ranges)
 
     def summary(self) -> dict[str, int]:
         """Numbers of nodes: all, certified, fragile, badly trained."""
-        names = ("certified", "fragile", "badly_trained")
-        return {"nodes": self.clean.numel(), **{name: int(getattr(self, name).sum()) for name in names}}
+        counts = self.verdict.bincount(minlength=len(VERDICTS)).tolist()
+        return {"nodes": self.clean.numel(), **dict(zip(VERDICTS, counts, strict=True))}
 
 
 @torch.no_grad()
@@ -161,4 +175,4 @@ def compactness_report(
     )
     value = (contrast_vectors(other) * clean).sum(1)
     degree = least.reciprocal().round().long() - 1
-    return CompactnessReport(value, bound, official, degree, budget, slope)
+    return CompactnessReport(value, bound, official, degree, budget, slope, drop_rate)

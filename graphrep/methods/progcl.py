@@ -101,6 +101,7 @@ class _Weighted(Contrast):
         self.register_buffer("frozen", torch.zeros(2, num_nodes, dim))
 
     def forward(self, views: Sequence[Tensor], nodes: Tensor | None, epoch: int, generator: torch.Generator) -> Tensor:
+        """The loss of two views (N, d); fits the mixture where that is due. `nodes` is None: all are compared."""
         u, v = views[0], views[1]
         if epoch < self.start:
             return info_nce(u, v, temperature=self.temperature)

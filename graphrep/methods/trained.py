@@ -133,20 +133,28 @@ class TrainedEstimator(Estimator):
 
         Raises:
             NotFittedError: before `fit`.
+            MissingFeaturesError, EmptyGraphError: the graph lacks what the method needs.
             CheckpointMismatchError: another number of features.
         """
         module: nn.Module = self._fitted("module_")
-        graph = Graph.coerce(graph)
+        graph = self._fitting(graph)
+        module.eval()
+        return self._encode(module, graph).to("cpu")
+
+    def _fitting(self, graph: Any) -> Graph:
+        """The graph, when the trained module takes it."""
+        module: nn.Module = self._fitted("module_")
+        found: Graph = Graph.coerce(graph)
+        self._check(found)
         wanted = self._width(module)
-        if wanted is not None and graph.num_features != wanted:
+        if wanted is not None and found.num_features != wanted:
             origin = self.__dict__.get("_origin", "The model")
             known = f" ({self.trained_on_})" if self.trained_on_ else ""
             raise CheckpointMismatchError(
-                f"{origin} was trained on {grouped(wanted)} features; this graph has {grouped(graph.num_features)}.",
+                f"{origin} was trained on {grouped(wanted)} features; this graph has {grouped(found.num_features)}.",
                 hint=f"the data set it came from{known}, or graphrep train to make a new one",
             )
-        module.eval()
-        return self._encode(module, graph).to("cpu")
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``model.toml`` and ``model.safetensors`` into folder `path`.

@@ -13,6 +13,7 @@ from graphrep.methods._contrast import Contrast, make_contrast
 from graphrep.methods._pot import Compactness
 from graphrep.methods._two_view import ProjectionHead, TwoViewModule, TwoViewTask
 from graphrep.methods._views import Rate, Rates, Source, scaled_features, simple_edges
+from graphrep.methods.compactness import CompactnessReport, compactness_report
 from graphrep.methods.trained import WEIGHT_DTYPES, TrainedEstimator
 from graphrep.nn.encoder import GCNEncoder
 
@@ -100,6 +101,38 @@ class TwoViewEstimator(TrainedEstimator):
         self.time_budget = time_budget
         self.device = device
         self.seed = seed
+
+    def compactness(self, graph: Any, *, drop_rate: float | None = None, tighten: bool = True) -> CompactnessReport:
+        """Which nodes the trained encoder keeps on their side however a few in-edges are dropped.
+
+        Each node's positive is its own output on the whole graph.
+
+        Args:
+            graph: with features of the same kind as the training graph's.
+            drop_rate: p of the permitted droppings; None: the larger of the views' own rates, of each edge where the
+                method weights edges.
+            tighten: narrower bounds, see :func:`~graphrep.objectives.node_compactness`.
+
+        Raises:
+            NotFittedError: before `fit`.
+            MissingFeaturesError, CheckpointMismatchError: the graph has no features, or others.
+            GraphrepError: a layer of the encoder cannot be bounded (the message names it), or `drop_rate` is no
+                probability.
+
+        Source: Yu et al., "Provable Training for Graph Contrastive Learning", 2023.
+
+        Example:
+            >>> import graphrep as gr
+            >>> model = gr.GRACE(dim=8, epochs=2).fit(gr.load("digits"))
+            >>> model.compactness(gr.load("digits")).drop_rate
+            0.4
+        """
+        module: TwoViewModule = self._fitted("module_")
+        source = self._source(module, self._fitting(graph))
+        rate = self._rates(source).largest() if drop_rate is None else drop_rate
+        permitted: dict[str, Any] = {"edge_prob": rate} if isinstance(rate, Tensor) else {"drop_rate": rate}
+        seen = Graph(source.edge_index, x=source.x, num_nodes=source.num_nodes)
+        return compactness_report(module.encoder, seen, tighten=tighten, **permitted)
 
     # for subclasses
 
@@ -194,7 +227,6 @@ class TwoViewEstimator(TrainedEstimator):
         return module.encoder.in_channels if isinstance(module.encoder, GCNEncoder) else None
 
     def _encode(self, module: nn.Module, graph: Graph) -> Tensor:
-        self._check(graph)
         view = self._source(module, graph).whole()
         out: Tensor = module(view.x, view.adjacency)
         return out

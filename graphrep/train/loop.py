@@ -91,6 +91,8 @@ def train(
 
 
 class _Loop:
+    """One training: the optimizer, the history, and what is kept for a saved state."""
+
     def __init__(self, task: Task, config: TrainConfig, callbacks: Sequence[Callback]) -> None:
         self.task, self.config, self.callbacks = task, config, callbacks
         self.parameters = [p for p in task.module.parameters() if p.requires_grad]
@@ -106,9 +108,15 @@ class _Loop:
 
     @property
     def done(self) -> int:
+        """Epochs trained so far, those before a resumption too."""
         return len(self.history.epochs)
 
     def restore(self, state: State) -> None:
+        """Goes back to a saved state.
+
+        Raises:
+            CheckpointMismatchError: it is one of another module.
+        """
         try:
             self.task.module.load_state_dict(state.module)
             self.optimizer.load_state_dict(state.optimizer)
@@ -122,12 +130,18 @@ class _Loop:
         self.plateau.best, self.plateau.best_epoch = state.best_value, state.history.best_epoch
 
     def state(self) -> State:
+        """What :meth:`restore` needs."""
         return State(
             self.task.module.state_dict(), self.optimizer.state_dict(), self.best, self.plateau.best,
             torch.get_rng_state(), self.generator.get_state(), self.history,
         )  # fmt: skip
 
     def run(self, path: Path | None, every: float, rescue: Path | None, should_stop: Callable[[], bool] | None) -> None:
+        """All epochs that are left; the arguments are those of :func:`train`.
+
+        Raises:
+            DivergedError, Interrupted: as :func:`train` says.
+        """
         config, started, before = self.config, time.monotonic(), self.history.seconds
         saved_at = started
         for callback in self.callbacks:

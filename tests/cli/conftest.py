@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +56,22 @@ def run(folder: Path) -> Run:
         return result
 
     return call
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], io.StringIO]:
+    """``terminal()`` makes stderr a terminal of 120 columns; in the test itself, since pytest sets stderr before it."""
+
+    def make() -> io.StringIO:
+        stream = _Terminal()
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "120")
+        return stream
+
+    return make

@@ -217,19 +217,12 @@ def test_get_fetches_and_says_where(run: Run, folder: Path, served: dict[str, An
     assert run("data", "show", "usair").stdout.startswith("usair: 2 nodes, 1 edges")
 
 
-def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+def test_a_terminal_gets_a_bar_with_rate_and_time_left(terminal: Callable[[], io.StringIO]) -> None:
+    stderr = terminal()
     with _bar(Console()) as progress:
         progress("USAir.mat", 500_000, 2_000_000)
         progress("USAir.mat", 1_000_000, 2_000_000)
-    said = terminal.getvalue()
+    said = stderr.getvalue()
     assert "USAir.mat" in said
     assert "1.0/2.0 MB" in said
     assert "/s" in said

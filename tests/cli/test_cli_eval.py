@@ -64,9 +64,15 @@ def test_links_need_and_get_a_clean_split(run: Run, folder: Path) -> None:
     found = json.loads(run("eval", "train.embeddings.npz", *options, "test.csv", "--json").stdout)
     assert found["auc"] > 0.5
     assert found["negatives"] == "uniform, 1 per link"
-    assert "20 links against 20 pairs" in found["about"]
+    assert found["about"].endswith("20 links against 20 pairs without one, cosine score")
     error = run("eval", "train.embeddings.npz", *options, "edges.csv", code=2).stderr
-    assert "held-out links are also edges of train.csv" in error
+    total = len(rows)
+    assert f"{total - 20} of {total} held-out edges also occur in the training edges." in error
+    assert "pass --allow-leak to go on anyway" in error
+    allowed = ("eval", "train.embeddings.npz", *options, "edges.csv", "--allow-leak")
+    leaky = json.loads(run(*allowed, "--json").stdout)
+    assert (found["leaked"], leaky["leaked"]) == (0, total - 20)
+    assert f"{total - 20} of the links are edges of train.csv, which the vectors have seen" in run(*allowed).stdout
     Path("new.csv").write_text("from,to\nn1,stranger\n")
     assert 'has node "stranger"' in run("eval", "train.embeddings.npz", *options, "new.csv", code=2).stderr
     assert "Try: --links" in run("eval", "train.embeddings.npz", "--protocol", "links", code=2).stderr

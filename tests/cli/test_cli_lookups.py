@@ -81,6 +81,29 @@ def test_list_recipes_and_unknown_lists(run: Run) -> None:
     assert "none of features, labels, text" in run("list", "methods", "--needs", "luck", code=2).stderr
 
 
+def test_list_objectives(run: Run) -> None:
+    rows = {row["name"]: row for row in json.loads(run("list", "objectives", "--json").stdout)["objectives"]}
+    assert rows["info_nce"] == {
+        "name": "info_nce",
+        "module": "InfoNCELoss",
+        "summary": "The contrast of each node's two views against all other nodes",
+    }
+    named = {*rows, *(row["module"] for row in rows.values())} - {"-"}
+    assert named == set(gr.objectives.__all__)
+    assert all(row["summary"] and "`" not in row["summary"] for row in rows.values())
+    assert re.search(r"^pot +POTLoss +mean of softplus", run("list", "objectives").stdout, re.MULTILINE)
+    error = run("list", "objectives", "--task", "embed", code=2).stderr
+    assert error == "Error: Objectives have no task to choose by.\nTry: graphrep list objectives\n"
+
+
+def test_list_encoders(run: Run) -> None:
+    rows = {row["name"]: row["summary"] for row in json.loads(run("list", "encoders", "--json").stdout)["encoders"]}
+    assert {"GCNEncoder", "GCNConv", "GATConv", "MLP", "Propagate"} <= set(rows) < set(gr.nn.__all__)
+    assert "NumbaSampler" not in rows
+    assert rows["GCNConv"].startswith("torch_geometric.nn.GCNConv on these kernels")
+    assert "Encoders have no needs" in run("list", "encoders", "--needs", "text", code=2).stderr
+
+
 def test_info(run: Run) -> None:
     said = run("info").stdout
     for word in ("graphrep", "torch", "Devices", "Kernel backends", "spmm", "Extras", "[parquet]", "Folders"):

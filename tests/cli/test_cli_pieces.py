@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from graphrep.cli.console import Console
 from graphrep.cli.links import common_neighbours, hide_links, pair_scores, uniform_negatives
 from graphrep.cli.nodes import align_labels, find_node, id_array, read_labels
+from graphrep.cli.progress import PowerProgress, Stop, terminal_bar
 from graphrep.cli.report import Report, Table, make_picture
 from graphrep.cli.report.page import render
 from graphrep.cli.report.picture import MAX_GROUPS, pca
+from graphrep.cli.training import EpochProgress
 from graphrep.errors import FileFormatError, GraphrepError, MissingLabelsError, UnknownNameError
+from graphrep.train import EpochLog
 
 
 def random_graph(n: int = 40, links: int = 120, seed: int = 0) -> np.ndarray:
@@ -142,3 +150,33 @@ def test_page_escapes_everything_and_loads_nothing() -> None:
     assert data is not None
     packed = json.loads(data.group(1))
     assert sorted(packed["names"]) == sorted([evil, "b", "c"])
+
+
+def test_powers_on_a_terminal(terminal: Callable[[], io.StringIO]) -> None:
+    stderr = terminal()
+    with PowerProgress(2, None, Stop(saves=False), show=True) as progress:
+        for done in (250_000, 500_000, 1_000_000):
+            progress(1, done, 1_000_000)
+    said = stderr.getvalue()
+    assert "power 1 of 2" in said
+    assert " M edges/s" in said
+    assert "ETA" in said
+
+
+def test_epochs_on_a_terminal(terminal: Callable[[], io.StringIO]) -> None:
+    stderr = terminal()
+    lines: list[dict[str, Any]] = []
+    folder: Any = SimpleNamespace(metrics=lambda **values: lines.append(values))
+    with EpochProgress(Console(), folder) as progress:
+        progress.start(SimpleNamespace(epochs=3), 0)
+        for epoch in (1, 2, 3):
+            progress.epoch_done(EpochLog(epoch, 2.5, {}, 0.1, 1.0, 0.001))
+    said = stderr.getvalue()
+    assert "epoch 3/3  loss 2.5000" in said
+    assert " s/epoch" in said
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+
+
+def test_no_bar_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert terminal_bar(str) is None

@@ -77,10 +77,12 @@ class _Tiles:
         self.q: Tensor = v if kept[1] is None else kept[1]
 
     def parts(self) -> list[slice]:
+        """Rows in blocks of at most `step`."""
         count = self.u.shape[0]
         return [slice(first, min(first + self.step, count)) for first in range(0, count, self.step)]
 
     def log_weights(self, rows: slice, cols: slice) -> Tensor:
+        """(rows, cols) log of the weight of each pair of a tile; -inf on the diagonal."""
         offset, on_log_x, on_log_rest = self.odds
         half = (self.p[rows] @ self.q[cols].t()).mul_(0.5)
         rest = (0.5 - half).clamp_(min=SMALLEST).log_()
@@ -91,6 +93,7 @@ class _Tiles:
         return out
 
     def logits(self, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+        """(rows, cols) scaled products of a tile plus the log weights."""
         return torch.addmm(weights, a, b.t(), alpha=self.scale)
 
 
