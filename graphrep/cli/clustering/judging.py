@@ -1,0 +1,174 @@
+"""Clusterings judged: without labels by links and features, with labels by agreement; spread and agreement of seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphrep.cli.clustering.fitting import Fit
+from graphrep.cli.clustering.inputs import Inputs
+
+if TYPE_CHECKING:
+    from graphrep.data import Graph
+
+__all__ = ["CRITERIA", "SCORES", "Judge", "Row", "agreement", "rows", "weak_points"]
+
+Array = np.ndarray[Any, Any]
+CRITERIA = {"modularity": "modularity", "silhouette": "silhouette", "conductance": "conductance"}  # no labels
+SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "macro_f1": "F1"}
+_SAMPLE = 5_000  # rows of the silhouette, the same for every clustering
+_MOST = 3  # of the four scores in which a baseline must be better for a mark
+
+
+class Judge:
+    """Judges clusterings of one graph by the same rules.
+
+    Args:
+        inputs: the graph, and labels where there are any.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._graph = inputs.graph
+        self._known = inputs.known
+        self._rows, self._sample = _silhouette_rows(inputs.graph)
+
+    def criteria(self, labels: Array) -> dict[str, float]:
+        """Modularity, mean conductance and silhouette; NaN where one is undefined."""
+        from graphrep.eval import partition_scores
+
+        found = partition_scores(self._graph.edge_index, labels, self._graph.edge_weight)
+        return {
+            "modularity": found.modularity,
+            "conductance": found.conductance_mean,
+            "silhouette": self._silhouette(labels),
+        }
+
+    def conductance(self, labels: Array) -> list[float]:
+        """Of each cluster."""
+        from graphrep.eval import partition_scores
+
+        return partition_scores(self._graph.edge_index, labels, self._graph.edge_weight).conductance
+
+    def scores(self, labels: Array) -> dict[str, float]:
+        """Agreement with the labels; empty without labels."""
+        if self._known is None:
+            return {}
+        from graphrep.eval import cluster_scores
+
+        found = cluster_scores(self._known.y, labels)
+        return {name: float(getattr(found, name)) for name in SCORES}
+
+    def _silhouette(self, labels: Array) -> float:
+        from sklearn.metrics import silhouette_score
+
+        if self._rows is None:
+            return math.nan
+        mine = labels[self._sample]
+        if not 2 <= len(np.unique(mine)) < len(mine):
+            return math.nan
+        return float(silhouette_score(self._rows, mine))
+
+
+def _silhouette_rows(graph: Graph) -> tuple[Array | None, Array]:
+    """Features smoothed over the graph, of a sample of the nodes."""
+    from graphrep.methods._feature_rows import features, leading_directions, unit
+    from graphrep.methods._partition_input import prepared
+    from graphrep.methods.smooth import SmoothedKMeans, smoothed_rows
+
+    sample = np.arange(graph.num_nodes)
+    if graph.num_nodes > _SAMPLE:
+        sample = np.sort(np.random.default_rng(0).choice(graph.num_nodes, _SAMPLE, replace=False))
+    if not graph.num_features:
+        return None, sample
+    usual = SmoothedKMeans()
+    simple = prepared(graph)
+    directions = leading_directions(unit(features(simple.graph, "The silhouette")), usual.dims, 0)[0]
+    smoothed = smoothed_rows(simple, directions=directions, hops=usual.hops)
+    return np.asarray(smoothed[sample]), sample
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in the table.
+
+    Attributes:
+        method: its name.
+        baseline: whether it was added to compare with.
+        runs: its fits, by seed.
+        values: name -> a value per run: criteria, scores, clusters, seconds, peak.
+        agreement: mean adjusted Rand index between runs, NaN for a single one.
+    """
+
+    method: str
+    baseline: bool
+    runs: tuple[Fit, ...]
+    values: Mapping[str, Sequence[float]]
+    agreement: float
+
+    def mean(self, name: str) -> float:
+        """Over the runs; NaN where it is undefined in all of them."""
+        known = [value for value in self.values[name] if not math.isnan(value)]
+        return float(np.mean(known)) if known else math.nan
+
+    def std(self, name: str) -> float:
+        """Sample standard deviation over the runs (n - 1); NaN for a single one."""
+        known = [value for value in self.values[name] if not math.isnan(value)]
+        return float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
+
+
+def rows(fits: Sequence[Fit], judge: Judge) -> list[Row]:
+    """A row per method, in the order of the fits."""
+    found = []
+    for method in dict.fromkeys(fit.method for fit in fits):
+        mine = tuple(fit for fit in fits if fit.method == method)
+        judged = [{**judge.criteria(fit.labels), **judge.scores(fit.labels)} for fit in mine]
+        values: dict[str, list[float]] = {name: [one[name] for one in judged] for name in judged[0]}
+        values["clusters"] = [float(fit.count) for fit in mine]
+        values["seconds"] = [fit.seconds for fit in mine]
+        values["peak"] = [float(fit.peak) for fit in mine]
+        matrix = agreement([fit.labels for fit in mine])
+        found.append(Row(method, mine[0].baseline, mine, values, mean_agreement(matrix)))
+    return found
+
+
+def agreement(labels: Sequence[Array]) -> Array:
+    """(n, n) adjusted Rand indices between clusterings."""
+    from sklearn.metrics import adjusted_rand_score
+
+    matrix = np.eye(len(labels))
+    for i, first in enumerate(labels):
+        for j in range(i):
+            matrix[i, j] = matrix[j, i] = adjusted_rand_score(first, labels[j])
+    return matrix
+
+
+def mean_agreement(matrix: Array) -> float:
+    """Mean over the pairs; NaN without a pair."""
+    count = len(matrix)
+    return float(matrix[np.triu_indices(count, 1)].mean()) if count > 1 else math.nan
+
+
+def weak_points(row: Row, table: Sequence[Row]) -> list[str]:
+    """Sentences on baselines that are better than this row: in both criteria that need no labels, or in most scores."""
+    said = []
+    for other in table:
+        if not other.baseline or other.method == row.method:
+            continue
+        if all(other.mean(name) > row.mean(name) for name in ("modularity", "silhouette")):
+            said.append(
+                f"{other.method} is better without labels: modularity {other.mean('modularity'):.3f} against "
+                f"{row.mean('modularity'):.3f}, silhouette {other.mean('silhouette'):.3f} against "
+                f"{row.mean('silhouette'):.3f}."
+            )
+        scores = [name for name in SCORES if name in row.values]
+        better = [name for name in scores if other.mean(name) > row.mean(name)]
+        if len(better) >= _MOST:
+            numbers = ", ".join(
+                f"{SCORES[n]} {100 * other.mean(n):.1f} against {100 * row.mean(n):.1f}" for n in better
+            )
+            said.append(f"{other.method} agrees better with the labels: {numbers}.")
+    return said
