@@ -43,12 +43,12 @@ def apply_model(
     use_threads(run.get("threads"))
     name = str(run["graph"])
     wanted = {key: value for key, value in read.items() if value is not None}
+    model = load_model(folder)
     graph = find_graph(name, data_dir=run.get("data_dir"), read=wanted)
     if run.get("features"):
-        graph = with_features(graph, str(run["features"]))
+        graph = with_features(graph, str(run["features"]), seed=int(model.seed))
     for line in announce(graph, name):
         console.say(line)
-    model = load_model(folder)
     started = time.perf_counter()
     z = model.embed(graph)
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""`graphrep eval`: judges saved embeddings, clusters or scores by a named protocol."""
+"""`graphrep eval`: judges saved embeddings, clusters, scores or a trained model by a named protocol."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ from typing import Annotated, Any
 import typer
 
 from graphrep.cli.console import Console, guarded
-from graphrep.cli.options import DataDir, Json, Seed, Threads, Verbose
+from graphrep.cli.options import DataDir, Features, Json, Seed, Threads, Verbose
 
 __all__ = ["evaluate"]
 
-_PROTOCOLS = "grace | gca | dmgi | deepwalk | planetoid | clusters | links | reconstruction | spectrum"
+_PROTOCOLS = "grace | gca | dmgi | deepwalk | planetoid | clusters | links | reconstruction | spectrum | compactness"
 
 
 @guarded
 def evaluate(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="embeddings; or clusters (id,cluster); or scores of links (score,label)"),
+        typer.Argument(
+            metavar="FILE",
+            help="embeddings; or clusters (id,cluster); or scores of links (score,label); or a trained model's folder",
+        ),
     ],
     *,
     protocol: Annotated[str | None, typer.Option("--protocol", "-p", metavar="NAME", help=_PROTOCOLS)] = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", metavar="GRAPH", help="graph with the labels (or the edges): name or file"),
+        typer.Option(
+            "--dataset",
+            metavar="GRAPH",
+            help="graph with the labels (or the edges): name or file  [compactness: the run's]",
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="csv with id,label; a|b gives a node two labels")
@@ -96,6 +103,21 @@ def evaluate(
         int | None,
         typer.Option("--sources", metavar="N", min=1, help="reconstruction: random sources  [all, 2000 above that]"),
     ] = None,
+    drop_rate: Annotated[
+        float | None,
+        typer.Option("--drop-rate", metavar="P", help="compactness: of in-edges  [the larger of the model's views]"),
+    ] = None,
+    features: Features = None,
+    per_node: Annotated[
+        Path | None, typer.Option("--per-node", metavar="FILE", help="compactness: also write a csv, a row per node")
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="compactness: a page in the model's folder (graphrep[viz])")
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="compactness: draw it (png, pdf, svg; graphrep[viz])"),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option("--recipe", metavar="NAME", help="for its protocol and published numbers  [FILE's]"),
@@ -118,8 +140,10 @@ def evaluate(
       graphrep eval edges.embeddings.npz --dataset edges.csv --protocol reconstruction --pair-k 0
       graphrep eval clusters.csv --labels groups.csv --dataset edges.csv
       graphrep eval scores.csv --json
+      graphrep eval runs/train-grace-cora --report --per-node nodes.csv
     """  # noqa: D301
     from graphrep.cli.judged import Request, judge_file
+    from graphrep.cli.model_files import ModelFiles
     from graphrep.cli.settings import parse_numbers
 
     def whole(text: str | None, option: str) -> list[int] | None:
@@ -140,6 +164,7 @@ def evaluate(
         "node_ks": whole(node_ks, "--node-k"),
         "pair_ks": whole(pair_ks, "--pair-k"),
         "sources": sources,
+        "drop_rate": drop_rate,
     }
     request = Request(
         protocol=protocol,
@@ -153,6 +178,8 @@ def evaluate(
         seed=seed or 0,
         threads=threads,
         data_dir=data_dir,
+        features=features,
+        files=ModelFiles(per_node, report, picture),
         options={key: value for key, value in options.items() if value is not None},
     )
     judge_file(Console(as_json=as_json, verbose=verbose), file, request)

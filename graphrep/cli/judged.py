@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 
 from graphrep.cli.aligned import checksum, edges_of_rows, labels_of_rows, split_of_rows
 from graphrep.cli.console import Console, to_json
-from graphrep.cli.judging import PROBES, check_protocol, judge_clusters, judge_links, judge_probe
+from graphrep.cli.judging import PROBES, PROTOCOLS, check_protocol, judge_clusters, judge_links, judge_probe
+from graphrep.cli.judging_model import compactness_result, judge_model, model_graph
 from graphrep.cli.judging_saved import judge_assignments, judge_reconstruction, judge_scores, judge_spectrum
 from graphrep.cli.links import uniform_negatives
+from graphrep.cli.model_files import ModelFiles
 from graphrep.cli.nodes import id_array
 from graphrep.cli.runs import command_line, write_text
 from graphrep.cli.system import describe, peak_memory, use_threads, versions
@@ -26,7 +28,7 @@ from graphrep.recipes import Recipe, recipe, recipe_names
 __all__ = ["Request", "judge_file"]
 
 Array = np.ndarray[Any, Any]
-_OF_KIND = {"clusters": ("clusters",), "scores": ("links",)}  # protocols of files that hold no embeddings
+_OF_KIND = {"clusters": "clusters", "scores": "links", "model": "compactness"}  # what is judged without embeddings
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,21 @@ class Request:
     seed: int = 0
     threads: int | None = None
     data_dir: Path | None = None
+    features: str | None = None
+    files: ModelFiles = field(default_factory=ModelFiles)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is judged: the rows' ids and vectors, or clusters, or scores of links."""
+    """What is judged: the rows' ids and vectors, or clusters, or scores of links, or a trained model."""
 
     ids: Array
     vectors: Array | None = None
     clusters: Array | None = None
     scores: tuple[Array, Array] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    model: Any = None
 
 
 def judge_file(console: Console, path: Path, request: Request) -> None:
@@ -74,9 +79,15 @@ def judge_file(console: Console, path: Path, request: Request) -> None:
     name = _protocol(path, kind, request.protocol, source)
     if source and source.eval.get("protocol") != name:
         source = None  # its numbers are of another protocol
-    graph = _graph(request)
-    result = _judge(subject, name, request, graph, source)
+    if subject.model is None:
+        _refuse_model_options(request)
+        graph = _graph(request)
+        result = _judge(subject, name, request, graph, source)
+    else:
+        request, graph, result = _judge_model(path, subject.model, request)
     print_result(console, path, result, source)
+    for file in result.get("files", {}).values():
+        console.say(f"Wrote {file}")
     payload = {
         "file": str(path),
         **({"embeddings": str(path)} if kind == "embeddings" else {}),
@@ -106,6 +117,10 @@ def _read(path: Path) -> tuple[_Subject, str]:
         return _Subject(ids, clusters=clusters), kind
     if kind == "scores":
         return _Subject(np.zeros(0, dtype=np.int64), scores=link_columns(path)), kind
+    if kind == "model":
+        from graphrep.methods import load_model
+
+        return _Subject(np.zeros(0, dtype=np.int64), model=load_model(path)), kind
     from graphrep.data.embeddings import load_embeddings
 
     saved = load_embeddings(path)
@@ -115,19 +130,26 @@ def _read(path: Path) -> tuple[_Subject, str]:
 
 def _protocol(path: Path, kind: str, asked: str | None, source: Recipe | None) -> str:
     if kind in _OF_KIND:
-        (only,) = _OF_KIND[kind]
+        only = _OF_KIND[kind]
         if asked is not None and check_protocol(asked) != only:
-            raise GraphrepError(
-                f"{path} holds {kind}, and protocol {asked} judges embeddings.", hint=f"--protocol {only}"
-            )
+            what, hint = f"holds {kind}", f"--protocol {only}"
+            if kind == "model":
+                what, hint = "is the folder of a model", f"{path / 'embeddings.npz'}, or {hint}"
+            judged = "trained models" if asked == _OF_KIND["model"] else "embeddings"
+            raise GraphrepError(f"{path} {what}, and protocol {asked} judges {judged}.", hint=hint)
         return only
-    return check_protocol(asked or (source.eval.get("protocol") if source else None) or _no_protocol())
+    name = check_protocol(asked or (source.eval.get("protocol") if source else None) or _no_protocol())
+    if name == _OF_KIND["model"]:
+        raise GraphrepError(
+            f"Protocol {name} judges a trained model, and {path} holds embeddings.", hint="the folder of its run"
+        )
+    return name
 
 
 def _no_protocol() -> str:
     raise UnknownNameError(
         "No protocol was named, and these embeddings come from no recipe that names one.",
-        hint="--protocol grace|gca|dmgi|deepwalk|planetoid|clusters|links|reconstruction|spectrum",
+        hint=f"--protocol {'|'.join(PROTOCOLS)}",
     )
 
 
@@ -183,6 +205,33 @@ def _judge(subject: _Subject, name: str, request: Request, graph: Any, source: R
     return judge_probe(z, y, name, chosen, first_seed=request.seed, split=_split(name, ids, request, graph))
 
 
+def _refuse_model_options(request: Request) -> None:
+    given = {
+        "--drop-rate": "drop_rate" in request.options,
+        "--features": request.features is not None,
+        "--per-node": request.files.per_node is not None,
+        "--report": request.files.report,
+        "--picture": request.files.picture is not None,
+    }
+    for option, is_there in given.items():
+        if is_there:
+            raise GraphrepError(
+                f"{option} belongs to protocol compactness, which judges a trained model.", hint="the folder of its run"
+            )
+
+
+def _judge_model(folder: Path, model: Any, request: Request) -> tuple[Request, Any, dict[str, Any]]:
+    """The request with the name of its graph, the graph, and what was found; files are written."""
+    request.files.check()
+    graph, name = model_graph(
+        folder, model, dataset=request.dataset, features=request.features, data_dir=request.data_dir
+    )
+    report = judge_model(folder, model, graph, drop_rate=request.options.get("drop_rate"))
+    result = compactness_result(report, type(model).__name__, name)
+    files = request.files.write(folder, model, graph, name, report, result)
+    return replace(request, dataset=name), graph, {**result, "files": files}
+
+
 def _split(name: str, ids: Array, request: Request, graph: Any) -> Any:
     """The rows of a split: of `--split FILE`; else the data set's own, for the protocols that are defined on one."""
     if request.split == "random":
@@ -223,10 +272,12 @@ def _links(z: Array, ids: Array, request: Request, known: Any) -> dict[str, Any]
 
 def _inputs(path: Path, request: Request, graph: Any) -> dict[str, dict[str, str]]:
     """Checksums of everything that was read."""
-    found = {"judged": checksum(path)}
+    found = {"judged": checksum(path / "model.safetensors" if path.is_dir() else path)}
     if request.dataset is not None:
         found["dataset"] = checksum(request.dataset, graph)
-    for name, file in (("labels", request.labels), ("links", request.links), ("split", request.split)):
+    features = request.features if request.features and Path(request.features).is_file() else None
+    files = {"labels": request.labels, "links": request.links, "split": request.split, "features": features}
+    for name, file in files.items():
         if file is not None and file != "random":
             found[name] = checksum(file)
     return found

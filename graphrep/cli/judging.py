@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 PROBES = ("grace", "gca", "dmgi", "deepwalk", "planetoid")
-PROTOCOLS = (*PROBES, "clusters", "links", "reconstruction", "spectrum")
+PROTOCOLS = (*PROBES, "clusters", "links", "reconstruction", "spectrum", "compactness")
 _REPEATS = {"grace": 3, "gca": 3, "dmgi": 50, "deepwalk": 5}  # what the protocols' tables average over
 _CLASSIFIER = {
     "grace": "one-vs-rest logistic regression",

@@ -30,7 +30,8 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
     "Train and judge": {
         "train": CommandEntry("graphrep.cli.train:train", "any method on any dataset, from a recipe or options"),
         "eval": CommandEntry(
-            "graphrep.cli.evaluate:evaluate", "judge saved embeddings, clusters or scores by a named protocol"
+            "graphrep.cli.evaluate:evaluate",
+            "judge embeddings, clusters, scores or a trained model by a named protocol",
         ),
         "bench": CommandEntry("graphrep.cli.bench:bench", "regenerate published tables over several seeds"),
     },

@@ -15,7 +15,7 @@ from graphrep.data.check import grouped
 if TYPE_CHECKING:
     from graphrep.data import Graph
 
-__all__ = ["Shown", "degrees", "neighbour_table", "one_label", "write_outputs"]
+__all__ = ["Shown", "degrees", "graph_facts", "neighbour_table", "one_label", "write_outputs"]
 
 Array = np.ndarray[Any, Any]
 _EXAMPLES = 10

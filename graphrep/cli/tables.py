@@ -21,10 +21,14 @@ _KINDS = {"cluster": "clusters", "score": "scores", "pos": "scores"}  # the colu
 def file_kind(path: Path) -> str:
     """What a file holds: "clusters" (a column cluster), "scores" (score, or pos and neg), else "embeddings".
 
+    A folder holds a "model".
+
     Raises:
         FileFormatError: the file cannot be read.
     """
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return "model"
     if suffix not in (".csv", ".tsv", ".npz", *_PARQUET) or not path.is_file():
         return "embeddings"
     names = _names(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphrep.cli.console import Console
 from graphrep.cli.judging import mean_std, published_cell
+from graphrep.cli.judging_model import COLUMNS, MEANINGS, compactness_rows
 
 if TYPE_CHECKING:
     from graphrep.recipes import Recipe
@@ -54,6 +55,8 @@ def print_result(console: Console, path: Path, result: Mapping[str, Any], source
     elif protocol == "links":
         console.say(f"  AUC {result['auc']:.4f}   AP {result['ap']:.4f}" + _mrr(result))
         console.say("  " + "   ".join(f"Hits@{rank} {value:.4f}" for rank, value in result["hits"].items()))
+    elif protocol == "compactness":
+        _print_compactness(console, result)
     elif protocol == "reconstruction":
         _print_reconstruction(console, result)
     else:
@@ -77,6 +80,15 @@ def _print_probe(console: Console, rows: Sequence[Mapping[str, Any]], published:
         names = ("micro_f1", "macro_f1", *(["auc"] if with_auc else []))
         cells = " ".join(f"{mean_std(row[name], row[f'{name}_std']):<16}" for name in names)
         console.say(f"  {share:>8}   {cells} {cell}".rstrip())
+
+
+def _print_compactness(console: Console, result: Mapping[str, Any]) -> None:
+    lines = [list(COLUMNS), *compactness_rows(result)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        console.say("  " + "   ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+    for word, meaning in MEANINGS.items():
+        console.say(f"  {word:<13}  {meaning}")
 
 
 def _print_reconstruction(console: Console, result: Mapping[str, Any]) -> None:

@@ -246,7 +246,8 @@ def load_model(path: str | os.PathLike[str]) -> TrainedEstimator:
     Raises:
         FileFormatError: no such model there.
     """
-    _, facts = read_tensors(Path(path) / "model.safetensors")
+    file = Path(path) / "model.safetensors"
+    facts = read_tensors(file)[1] if file.is_file() else {}
     name = facts.get("graphrep", "").split()[1:2]
     for entry in METHODS.values():
         if name and entry.target.endswith(f":{name[0]}"):

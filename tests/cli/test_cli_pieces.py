@@ -17,7 +17,7 @@ from graphrep.cli.console import Console
 from graphrep.cli.links import common_neighbours, hide_links, pair_scores, uniform_negatives
 from graphrep.cli.nodes import align_labels, find_node, id_array, read_labels
 from graphrep.cli.progress import PowerProgress, Stop, terminal_bar
-from graphrep.cli.report import Report, Table, make_picture
+from graphrep.cli.report import Chart, Report, Table, make_picture
 from graphrep.cli.report.page import render
 from graphrep.cli.report.picture import MAX_GROUPS, pca
 from graphrep.cli.training import EpochProgress
@@ -142,9 +142,22 @@ def test_page_escapes_everything_and_loads_nothing() -> None:
     evil = "</script><img src=x onerror=alert(1)>\u2028"
     picture = make_picture(np.eye(3), [evil, "b", "c"], labels=np.array([evil, "x", "y"]))
     table = Table(evil, [evil], [[evil, 3, 0.5]], note=evil, shade=True)
-    page = render(Report(evil, evil, {evil: [(evil, evil)]}, {evil: evil}, evil, [table], picture, evil))
+    page = render(
+        Report(
+            evil,
+            evil,
+            {evil: [(evil, evil)]},
+            {evil: evil},
+            evil,
+            [table],
+            picture,
+            evil,
+            [Chart(evil, "<svg></svg>", evil)],
+        )
+    )
     assert "<img" not in page
     assert page.count("</script>") == 2
+    assert page.count("<svg></svg>") == 1
     assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", page)
     data = re.search(r'id="points">(.*?)</script>', page, re.DOTALL)
     assert data is not None

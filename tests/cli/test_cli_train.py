@@ -69,6 +69,14 @@ def test_features_made_from_the_graph(run: Run, folder: Path, features: str) -> 
     assert result.stdout.strip() == "runs/train-grace-karate/embeddings.npz"
 
 
+def test_a_model_sees_the_made_features_it_was_trained_on(run: Run, folder: Path) -> None:
+    made = ("--features", "fastrp")
+    run("train", "grace", "karate", *made, "--dim", "4", "--epochs", "1", "--seed", "3", "-o", "run")
+    run("embed", "karate", *made, "--model", "run", "-o", "again.npz")
+    first, again = (gr.load_embeddings(name).vectors for name in ("run/embeddings.npz", "again.npz"))
+    np.testing.assert_array_equal(first, again)
+
+
 def test_features_from_files(run: Run, folder: Path) -> None:
     (folder / "edges.csv").write_text("ann,bob\nbob,cat\ncat,dan\n")
     (folder / "x.csv").write_text("id,a,b\ndan,1,2\ncat,3,4\nbob,5,6\nann,7,8\n")

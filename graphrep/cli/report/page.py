@@ -1,4 +1,4 @@
-"""The page: fills the template with escaped text, tables and the packed points of the picture."""
+"""The page: fills the template with escaped text, charts, tables and the packed points of the picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from graphrep.cli.report.picture import Picture
 from graphrep.cli.runs import write_text
 
-__all__ = ["Report", "Table", "render", "write_report"]
+__all__ = ["Chart", "Report", "Table", "render", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A drawing with a heading; `svg` is one svg element of our own making and is not escaped."""
+
+    title: str
+    svg: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """What a page shows. All text may come from the user's file: it is escaped here, once.
 
@@ -40,6 +49,7 @@ class Report:
         tables: scores, neighbours, confusion, in this order.
         command: what to type to get the same again.
         picture: the points, or None where there are none to draw.
+        charts: drawings, above the facts.
     """
 
     title: str
@@ -50,6 +60,7 @@ class Report:
     tables: Sequence[Table] = ()
     picture: Picture | None = None
     footer: str = field(default="")
+    charts: Sequence[Chart] = ()
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -74,6 +85,7 @@ def render(report: Report) -> str:
         points=_json(report.picture.packed()) if report.picture else "null",
         picture_class="" if report.picture else "hidden",
         picture_note=escape(report.picture.note) if report.picture else "",
+        charts="".join(_chart(chart) for chart in report.charts),
         facts="".join(_facts(name, pairs) for name, pairs in report.facts.items()),
         settings=_facts("Settings", [(key, _plain(value)) for key, value in report.settings.items()]),
         tables="".join(_table(table) for table in report.tables),
@@ -97,6 +109,11 @@ def _plain(value: Any) -> str:
 def _facts(title: str, pairs: Sequence[tuple[str, str]]) -> str:
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
     return f"<section class=card><h2>{escape(title)}</h2><dl>{rows}</dl></section>" if rows else ""
+
+
+def _chart(chart: Chart) -> str:
+    note = f"<p class=note>{escape(chart.note)}</p>" if chart.note else ""
+    return f"<section class='wide chart'><h2>{escape(chart.title)}</h2>{chart.svg}{note}</section>"
 
 
 def _table(table: Table) -> str:

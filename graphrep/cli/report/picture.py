@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphrep.cli.report.figure import SOFT, new_figure, save_figure
 from graphrep.errors import GraphrepError, MissingExtraError, UnknownNameError
 
 __all__ = ["PALETTE", "Picture", "make_picture", "pca", "save_png"]
@@ -189,14 +190,9 @@ def save_png(path: Path, picture: Picture) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        GraphrepError: no format with this ending.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "--picture needs matplotlib, which is not installed.", hint='pip install "graphrep[viz]"'
-        ) from error
-    figure = Figure(figsize=(10, 7.5), dpi=150, layout="constrained")
+    figure = new_figure(10, 7.5)
     axes = figure.subplots()
     axes.set_axis_off()
     colors = np.array(picture.colors)[picture.group]
@@ -210,8 +206,5 @@ def save_png(path: Path, picture: Picture) -> None:
         for name, color in zip(picture.groups, picture.colors, strict=True):
             axes.scatter([], [], c=color, s=30, label=name)
         axes.legend(title=picture.what, frameon=False)
-    axes.set_title(picture.note, fontsize=9, color="#5b6770")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp{path.suffix or '.png'}")
-    figure.savefig(temporary)
-    temporary.replace(path)
+    axes.set_title(picture.note, fontsize=9, color=SOFT)
+    save_figure(path, figure)
