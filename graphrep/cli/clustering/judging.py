@@ -154,21 +154,21 @@ def mean_agreement(matrix: Array) -> float:
 
 def weak_points(row: Row, table: Sequence[Row]) -> list[str]:
     """Sentences on baselines that are better than this row: in both criteria that need no labels, or in most scores."""
+    others = [other for other in table if other.baseline and other.method != row.method]
     said = []
-    for other in table:
-        if not other.baseline or other.method == row.method:
-            continue
-        if all(other.mean(name) > row.mean(name) for name in ("modularity", "silhouette")):
-            said.append(
-                f"{other.method} is better without labels: modularity {other.mean('modularity'):.3f} against "
-                f"{row.mean('modularity'):.3f}, silhouette {other.mean('silhouette'):.3f} against "
-                f"{row.mean('silhouette'):.3f}."
-            )
-        scores = [name for name in SCORES if name in row.values]
-        better = [name for name in scores if other.mean(name) > row.mean(name)]
-        if len(better) >= _MOST:
-            numbers = ", ".join(
-                f"{SCORES[n]} {100 * other.mean(n):.1f} against {100 * row.mean(n):.1f}" for n in better
-            )
-            said.append(f"{other.method} agrees better with the labels: {numbers}.")
+    ahead = [o for o in others if all(o.mean(name) > row.mean(name) for name in ("modularity", "silhouette"))]
+    if ahead:
+        best = max(ahead, key=lambda other: other.mean("modularity") + other.mean("silhouette"))
+        numbers = ", ".join(f"{n} {best.mean(n):.3f} against {row.mean(n):.3f}" for n in ("modularity", "silhouette"))
+        said.append(f"Better without looking at labels: {_names(ahead)}. {best.method}: {numbers}.")
+    scores = [name for name in SCORES if name in row.values]
+    ahead = [o for o in others if sum(o.mean(name) > row.mean(name) for name in scores) >= _MOST]
+    if ahead:
+        best = max(ahead, key=lambda other: sum(other.mean(name) for name in scores))
+        numbers = ", ".join(f"{SCORES[n]} {100 * best.mean(n):.1f} against {100 * row.mean(n):.1f}" for n in scores)
+        said.append(f"In better agreement with the labels: {_names(ahead)}. {best.method}: {numbers}.")
     return said
+
+
+def _names(rows_: Sequence[Row]) -> str:
+    return ", ".join(row.method for row in rows_)

@@ -17,6 +17,7 @@ from graphrep.cli.clustering.judging import CRITERIA, SCORES, Row, agreement
 from graphrep.cli.clustering.page import Page, write_page
 from graphrep.cli.clustering.words import print_clusters
 from graphrep.cli.console import Console
+from graphrep.cli.report import Face
 from graphrep.cli.runs import command_line
 from graphrep.cli.system import describe, versions
 
@@ -108,7 +109,7 @@ def _drawn(job: Job, vectors: Any) -> tuple[Array, str]:
         return np.asarray(smooth.embedding_), "the features smoothed over the graph"
     from graphrep.methods import FastRP
 
-    return np.asarray(FastRP(dim=128).fit_transform(job.inputs.plain)), "vectors of FastRP"
+    return np.asarray(FastRP(dim=128).fit_transform(job.inputs.plain)), "the vectors of FastRP"
 
 
 def _report(job: Job, facts: list[ClusterFacts], sure: Certainty, vectors: Any) -> None:
@@ -136,6 +137,7 @@ def _report(job: Job, facts: list[ClusterFacts], sure: Certainty, vectors: Any) 
         meaning=sure.meaning,
         left_out=job.left_out,
         projection=projection,
+        faces=_faces(job, sure),
     )
     write_page(
         job.folder.path / "report.html",
@@ -145,6 +147,17 @@ def _report(job: Job, facts: list[ClusterFacts], sure: Certainty, vectors: Any) 
         command=f"graphrep cluster --config {job.folder.path / 'config.toml'}",
         seed=job.seeds[0],
     )
+
+
+def _faces(job: Job, sure: Certainty) -> list[Face]:
+    """Other ways to colour the nodes: by class, and by how sure their cluster is."""
+    known, faces = job.inputs.known, []
+    if known is not None:
+        names = np.array([*known.classes, "unknown"])
+        faces.append(Face.of_labels("class", names[known.y]))
+    if not np.isnan(sure.confidence).all():
+        faces.append(Face.of_shares("confidence", sure.confidence))
+    return faces
 
 
 def _numbers(job: Job, method: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ from graphrep.cli.clustering.fitting import Fit
 from graphrep.cli.clustering.inputs import Inputs
 from graphrep.cli.clustering.judging import Row, agreement
 from graphrep.cli.clustering.words import cell, table_columns
-from graphrep.cli.report import Bar, Chart, Report, Strong, Swatch, Table, make_picture, write_report
+from graphrep.cli.report import Bar, Chart, Face, Report, Spread, Strong, Swatch, Table, make_picture, write_report
 from graphrep.cli.report.charts import Curve, curves_svg, matrix_svg
 from graphrep.cli.report.picture import PALETTE
 from graphrep.cli.reporting import degrees, graph_facts
@@ -26,6 +26,7 @@ __all__ = ["Page", "write_page"]
 Array = np.ndarray[Any, Any]
 _MOST_CLUSTERS = 60
 _MOST_RUNS = 40
+_FEATURES = 4
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class Page:
         marks: sentences on methods that a baseline beats.
         why: why this clustering was kept.
         curves: quantities over K, and what they suggest.
+        curve_note: below them.
         meaning: what confidence is.
+        left_out: sentences on what is missing.
+        projection: of the picture.
+        faces: other ways to colour the picture.
     """
 
     inputs: Inputs
@@ -60,6 +65,7 @@ class Page:
     meaning: str
     left_out: Sequence[str]
     projection: str
+    faces: Sequence[Face] = ()
 
 
 def write_page(path: Path, page: Page, *, subtitle: str, facts: Mapping[str, Any], command: str, seed: int) -> None:
@@ -76,7 +82,7 @@ def write_page(path: Path, page: Page, *, subtitle: str, facts: Mapping[str, Any
     inputs, kept = page.inputs, page.kept
     picture = make_picture(
         page.vectors, inputs.ids.tolist(), kept.labels, degrees(inputs.graph), what="cluster",
-        projection=page.projection, seed=seed, source=page.drawn,
+        projection=page.projection, seed=seed, drawn=page.drawn, faces=page.faces,
     )  # fmt: skip
     title = f"{inputs.name}: {kept.count} clusters of {grouped(inputs.graph.num_nodes)} nodes"
     write_report(
@@ -87,9 +93,11 @@ def write_page(path: Path, page: Page, *, subtitle: str, facts: Mapping[str, Any
             facts={"Graph": graph_facts(inputs.graph), **facts},
             settings={"method": kept.method, **{k: v for k, v in kept.params.items() if k != "options"}},
             command=command,
-            tables=[_notes(page), _methods(page), _clusters(page), *_confusion(page)],
+            tables=[
+                _notes(page), _methods(page), _clusters(page), *_curve(page), *_agreement(page), *_confusion(page),
+                *_training(page),
+            ],  # fmt: skip
             picture=picture,
-            charts=[*_curve(page), *_training(page), *_agreement(page)],
             footer="Written by graphrep; this page needs no network.",
         ),
     )
@@ -106,7 +114,7 @@ def _notes(page: Page) -> Table:
         if method != page.kept.method:
             rows += [[method, note] for note in fit.notes]
     rows += [["left out", sentence] for sentence in page.left_out]
-    return Table("What to know", ["", ""], rows, wrap=True)
+    return Table("What to know", ["", ""], rows)
 
 
 def _methods(page: Page) -> Table:
@@ -118,20 +126,17 @@ def _methods(page: Page) -> Table:
         known = [row.mean(name) for row in page.table if not math.isnan(row.mean(name))]
         if known:
             best[name] = min(known) if name == "conductance" else max(known)
-    head = ["", "clusters", *(title for _, title, _ in columns), *(["agreement"] if several else []), "seconds", "peak GiB"]
+    head = [" ", "clusters", *(title for _, title, _ in columns), *(["agreement"] if several else []), "seconds", "peak GiB"]
     lines: list[list[Any]] = []
     for row in page.table:
         name = row.method + (" *" if page.marks.get(row.method) else "")
         counts = sorted({int(value) for value in row.values["clusters"]})
-        cells: list[Any] = [Strong(f"{name}  kept") if row.method == page.kept.method else name]
+        cells: list[Any] = [Strong(f"{name}  (kept)") if row.method == page.kept.method else name]
         cells.append(" to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))))
-        for column, _, percent in columns:
-            text = cell(row, column, percent=percent)
-            same = not math.isnan(row.mean(column)) and row.mean(column) == best.get(column)
-            cells.append(Strong(text) if same else text)
+        cells += [_spread(row, column, best.get(column), percent=percent) for column, _, percent in columns]
         if several:
             cells.append("-" if math.isnan(row.agreement) else f"{row.agreement:.3f}")
-        cells += [cell(row, "seconds", digits=2), f"{max(row.values['peak']) / 2**30:.2f}"]
+        cells += [_spread(row, "seconds", None), f"{max(row.values['peak']) / 2**30:.2f}"]
         lines.append(cells)
     runs = max(len(row.runs) for row in page.table)
     note = "Best of each column in bold. Modularity, silhouette (cosine-scaled features, smoothed over the graph) and "
@@ -143,6 +148,11 @@ def _methods(page: Page) -> Table:
     if page.marks:
         note += "* a baseline is better; see above."
     return Table("Methods side by side", head, lines, note=note)
+
+
+def _spread(row: Row, name: str, best: float | None, *, percent: bool = False) -> Spread:
+    mean, _, std = cell(row, name, percent=percent, digits=2 if name == "seconds" else 3).partition(" +- ")
+    return Spread(mean, std, strong=best is not None and row.mean(name) == best)
 
 
 def _clusters(page: Page) -> Table:
@@ -162,9 +172,9 @@ def _clusters(page: Page) -> Table:
             "-" if fact.confidence is None else Bar(f"{fact.confidence:.3f}", fact.confidence),
         ]
         if classes:
-            row.append(", ".join(f"{name} {100 * count / fact.size:.0f} %" for name, count in fact.classes[:3]))
+            row.append(", ".join(f"{name}: {100 * count / fact.size:.0f} %" for name, count in fact.classes[:3]))
         if features:
-            row.append(", ".join(f"{name} {above:+.1f}" for name, above in fact.features))
+            row.append(", ".join(f"{name} {above:+.1f}" for name, above in fact.features[:_FEATURES]))
         lines.append([*row, ", ".join(fact.central)])
     note = "Conductance: links that leave over all links of the cluster (or of the rest, if those are fewer). "
     note += f"Confidence: {page.meaning}. "
@@ -173,7 +183,7 @@ def _clusters(page: Page) -> Table:
     note += "Central nodes: those with most links inside."
     if len(facts) > _MOST_CLUSTERS:
         note += f" The {_MOST_CLUSTERS} largest of {grouped(len(facts))} clusters."
-    return Table("Clusters", head, lines, note=note)
+    return Table("Clusters", head, lines, note=note, wrap=True)
 
 
 def _confusion(page: Page) -> list[Table]:
@@ -217,9 +227,9 @@ def _agreement(page: Page) -> list[Chart]:
         values = agreement([fit.labels for fit in runs])
         names = [f"seed {fit.seed}" for fit in runs]
         note = "Adjusted Rand index between runs: 1 for the same clusters, 0 for as much agreement as by chance."
-        charts.append(Chart(f"Agreement of the seeds of {mine.method}", matrix_svg(values.tolist(), names), note))
+        charts.append(Chart(f"Agreement of the seeds of {mine.method}", matrix_svg(values.tolist(), names), note, half=True))
     if len(page.chosen) > 1:
         values = agreement([fit.labels for fit in page.chosen.values()])
         note = "Adjusted Rand index between the run of each method that was kept."
-        charts.append(Chart("Agreement of the methods", matrix_svg(values.tolist(), list(page.chosen)), note))
+        charts.append(Chart("Agreement of the methods", matrix_svg(values.tolist(), list(page.chosen)), note, half=True))
     return charts

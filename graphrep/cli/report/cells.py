@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "Strong", "Swatch"]
+__all__ = ["Bar", "Spread", "Strong", "Swatch"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,30 @@ class Bar:
         kind = "bar warm" if self.warm else "bar"
         width = 100 * min(max(self.share, 0.0), 1.0)
         return f"<span class='{kind}'><i style='width:{width:.1f}%'></i><b>{escape(self.text)}</b></span>"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean with its spread in smaller type.
+
+    Attributes:
+        mean: as it is written.
+        std: as it is written; empty for none.
+        strong: whether the mean stands out.
+
+    Example:
+        >>> Spread("61.2", "0.4").html()
+        '61.2 <small>\u00b1 0.4</small>'
+    """
+
+    mean: str
+    std: str = ""
+    strong: bool = False
+
+    def html(self) -> str:
+        """The cell."""
+        mean = f"<strong>{escape(self.mean)}</strong>" if self.strong else escape(self.mean)
+        return mean + (f" <small>\u00b1 {escape(self.std)}</small>" if self.std else "")
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,11 @@ def curves_svg(curves: Sequence[Curve], *, label: str, columns: int = 2) -> str:
     return _svg(_WIDTH, height, "".join(parts), "; ".join(c.title for c in curves))
 
 
-def _svg(width: float, height: float, body: str, title: str) -> str:
+def _svg(width: float, height: float, body: str, title: str, *, fixed: bool = False) -> str:
+    """An svg element; a `fixed` one is not stretched to the width of the page."""
+    size = f' style="width:{width:.0f}px;max-width:100%"' if fixed else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}"{size} role="img" '
         f'aria-label="{escape(title, quote=True)}" font-size="13" fill="{_INK}">{body}</svg>'
     )
 
@@ -148,8 +150,8 @@ def matrix_svg(values: Sequence[Sequence[float]], names: Sequence[str], *, group
         4
     """
     count = len(names)
-    cell = max(12.0, min(54.0, 620.0 / max(count, 1)))
-    written = cell >= 30
+    cell = max(9.0, min(44.0, 400.0 / max(count, 1)))
+    written = cell >= 26
     left = min(230.0, 14 + 7.2 * max((len(name) for name in names), default=0))
     offset = _offsets(count, groups)
     top = left if count else 0.0
@@ -175,13 +177,13 @@ def matrix_svg(values: Sequence[Sequence[float]], names: Sequence[str], *, group
                 f"<title>{escape(name)}, {escape(other)}: {text}</title></rect>"
             )
             if written:
-                ink = "#fff" if strength > 0.6 else _INK
+                ink = "#fff" if strength > 0.5 else _INK
                 parts.append(
                     f'<text x="{x + cell / 2:.1f}" y="{y + cell / 2 + 4:.1f}" text-anchor="middle" fill="{ink}" '
                     f'font-size="{min(13.0, cell / 2.9):.1f}" pointer-events="none">{text}</text>'
                 )
     side = left + (offset[-1] if count else 0) + cell * count + 60
-    return _svg(max(side, _WIDTH), top + (offset[-1] if count else 0) + cell * count + 6, "".join(parts), "agreement")
+    return _svg(side, top + (offset[-1] if count else 0) + cell * count + 6, "".join(parts), "agreement", fixed=True)
 
 
 def _offsets(count: int, groups: Sequence[int]) -> list[float]:
