@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from graphrep.data import _parts
 from graphrep.data._finish import Cleaning, finish
 from graphrep.data.graph import Graph
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, MissingExtraError, ShapeError, UnknownNameError
@@ -126,13 +129,7 @@ def _real(matrix: Any, key: str) -> Any:
         raise DTypeError(f"{key} does not hold real numbers.", hint="features=, another key of obsm")
     if sp.issparse(matrix):
         rows = matrix.tocsr()
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(rows.indptr.astype(np.int64)),
-            torch.from_numpy(rows.indices.astype(np.int64)),
-            torch.from_numpy(rows.data.astype(np.float32)),
-            size=rows.shape,
-            check_invariants=False,
-        )
+        return _parts.as_features(rows.astype(np.float32))
     return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
@@ -238,7 +235,7 @@ def read_h5ad(path: Path, *, weight: bool | str | None = None, **cleaning: Any) 
 
 
 def save_h5ad(path: str | os.PathLike[str], adata: Any) -> None:
-    """Writes an AnnData object; the file appears when it is complete.
+    """Writes an AnnData object; the file appears when it is complete. Texts in `obs` and `var` become plain objects.
 
     Raises:
         GraphrepError: it cannot be written.
@@ -248,5 +245,38 @@ def save_h5ad(path: str | os.PathLike[str], adata: Any) -> None:
         raise GraphrepError(f"There is no folder {target.parent}.", hint=f"mkdir -p {target.parent}")
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.absolute().parent) as folder:
         part = Path(folder) / target.name
-        adata.write_h5ad(part)
+        with _plain_texts():
+            for name in ("obs", "var"):
+                setattr(adata, name, _storable(getattr(adata, name)))
+            adata.write_h5ad(part)
         part.replace(target)
+
+
+@contextlib.contextmanager
+def _plain_texts() -> Iterator[None]:
+    """Texts stay Python objects meanwhile: anndata has no form for the text columns of pandas 3."""
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*infer_string")
+        try:
+            context = pd.option_context("future.infer_string", False)
+        except (KeyError, ValueError):  # a version of pandas without the option
+            context = contextlib.nullcontext()
+        with context:
+            yield
+
+
+def _storable(table: Any) -> Any:
+    """The table with its texts as Python objects."""
+    import pandas as pd
+
+    plain = table.copy(deep=False)
+    for name in table.columns:
+        kind = table[name].dtype
+        if isinstance(kind, pd.StringDtype):
+            plain[name] = pd.Series(table[name].to_numpy(dtype=object), index=table.index, dtype=object)
+        elif isinstance(kind, pd.CategoricalDtype) and isinstance(kind.categories.dtype, pd.StringDtype):
+            plain[name] = table[name].cat.rename_categories(pd.Index(list(kind.categories), dtype=object))
+    plain.index = pd.Index(list(table.index), dtype=object, name=table.index.name)
+    return plain

@@ -47,7 +47,7 @@ def apply_clusters(console: Console, folder: Path, run: Mapping[str, Any], read:
     check_target(*target, run.get("graph"))
     needs = "features" in entry_of(method).needs
     inputs = prepare(console, collect({"run": run, "read": read}), needs_features=False)
-    _refuse_made_features(folder, inputs, needs)
+    _require_features(folder, inputs, needs)
     for note in inputs.notes:
         console.say(f"  {note}")
     started = time.perf_counter()
@@ -83,7 +83,7 @@ def _saved(folder: Path) -> tuple[str, Any]:
     return method, load_fitted(method, place)
 
 
-def _refuse_made_features(folder: Path, inputs: Inputs, needs: bool) -> None:
+def _require_features(folder: Path, inputs: Inputs, needs: bool) -> None:
     """Features that were made from the links of one graph mean nothing on another.
 
     Raises:

@@ -36,8 +36,8 @@ class Maker:
     @classmethod
     def of(cls, name: str, count: int | None, params: Mapping[str, Any], device: str | None) -> Maker:
         """A maker with those of `params` that the method knows."""
-        known = parameters(registered(name)).keys() | (_wrapper().keys() if embeds(name) else set())
-        chosen = {key: value for key, value in params.items() if key in known and key != "seed"}
+        known = parameters(registered(name)) | (_wrapper() if embeds(name) else {})
+        chosen = {key: _as_list(value, known[key]) for key, value in params.items() if key in known and key != "seed"}
         return cls(name, count, chosen, device)
 
     def make(self, seed: int, *, time_budget: float | None = None) -> Any:
@@ -79,6 +79,15 @@ class Maker:
     def finds_number(self) -> bool:
         """Whether the method needs no number of clusters."""
         return self.name in OWN_NUMBER
+
+
+def _as_list(value: Any, default: Any) -> Any:
+    """A value for a parameter that is a list by default: ``--set hidden_dims=64`` and ``=64,32`` are lists of integers."""
+    if not isinstance(default, list | tuple):
+        return value
+    items = value if isinstance(value, list | tuple) else [value]
+    whole = all(isinstance(item, int) for item in default)
+    return [int(item) if whole and isinstance(item, float) and item.is_integer() else item for item in items]
 
 
 def embeds(name: str) -> bool:

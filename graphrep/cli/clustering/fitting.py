@@ -162,10 +162,10 @@ def _compute(console: Console, maker: Maker, model: Any, graph: Graph) -> None:
 
 def _course(model: Any) -> dict[str, Any]:
     history = getattr(model, "history_", None) or getattr(getattr(model, "embedder_", None), "history_", None)
-    if history is None or not history.epochs:
+    if history is None:
         return {}
     return {
-        "epochs": len(history.epochs), "loss": history.epochs[-1].loss, "stopped": history.stopped,
+        "epochs": len(history.epochs), "loss": history.losses[-1] if history.epochs else None, "stopped": history.stopped,
         "kept_epoch": history.kept_epoch, "losses": history.losses,
         "changed": [log.parts.get("changed") for log in history.epochs],
     }  # fmt: skip
