@@ -41,7 +41,8 @@ def cluster(
     graph: GraphArgument = None,
     *,
     clusters: Annotated[
-        str | None, typer.Option("--clusters", "-k", metavar="N|A:B", help="how many; or a range to choose from  [auto]")
+        str | None,
+        typer.Option("--clusters", "-k", metavar="N|A:B", help="how many; or a range to choose from  [auto]"),
     ] = None,
     method: Annotated[str | None, typer.Option("--method", "-m", metavar="NAME", help=_METHODS)] = None,
     runs: Annotated[
@@ -50,7 +51,9 @@ def cluster(
     features: Features = None,
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="y|FILE", help="judge by known labels: ACC, NMI, ARI, F1; nothing else uses them"),
+        typer.Option(
+            "--labels", metavar="y|FILE", help="judge by known labels: ACC, NMI, ARI, F1; nothing else uses them"
+        ),
     ] = None,
     no_baselines: Annotated[bool, typer.Option("--no-baselines", help="only what -m names")] = False,
     time_budget: Annotated[
@@ -66,7 +69,8 @@ def cluster(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="where to write  [NAME.clusters.csv]")
     ] = None,
     out_format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="csv | tsv | parquet | h5ad  [by the ending of --out]")
+        str | None,
+        typer.Option("--format", metavar="NAME", help="csv | tsv | parquet | h5ad  [by the ending of --out]"),
     ] = None,
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", metavar="DIR", help="folder of this run  [runs/cluster-NAME]")

@@ -27,7 +27,9 @@ __all__ = ["apply"]
 
 @guarded
 def apply(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="folder of a run of graphrep cluster, or of its model")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="folder of a run of graphrep cluster, or of its model")
+    ],
     graph: Annotated[
         str | None, typer.Argument(metavar="GRAPH", help="as for graphrep cluster", show_default=False)
     ] = None,
@@ -37,7 +39,8 @@ def apply(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="where to write  [NAME.clusters.csv]")
     ] = None,
     out_format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="csv | tsv | parquet | h5ad  [by the ending of --out]")
+        str | None,
+        typer.Option("--format", metavar="NAME", help="csv | tsv | parquet | h5ad  [by the ending of --out]"),
     ] = None,
     columns: Columns = None,
     no_weight: NoWeight = False,

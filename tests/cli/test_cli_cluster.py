@@ -277,6 +277,16 @@ def test_what_is_odd_about_the_input_is_said(run: Run, folder: Path) -> None:
     assert "3 of 63 nodes have no neighbours." in page
 
 
+def test_large_features_are_scaled_for_methods_that_train(run: Run, folder: Path, blocks: gr.Graph) -> None:
+    gr.write(blocks.replace(x=100 * blocks.x), folder / "large.npz")
+    said = run("cluster", "large.npz", "-k", "3", *SMALL, "--no-baselines").stdout
+    scale = _result(folder, "large")["params"]["scale_features"]
+    assert f"The features are large: scgc multiplied them by {scale:g}" in said
+    assert scale * float((100 * blocks.x).square().mean().sqrt()) == pytest.approx(1.0, rel=1e-2)
+    run("cluster", "large.npz", "-k", "3", *SMALL, "--no-baselines", "--set", "scale_features=none")
+    assert _result(folder, "large")["params"]["scale_features"] == "none"
+
+
 def test_labels_of_one_class_are_named_as_such(run: Run, folder: Path, blocks: gr.Graph) -> None:
     (folder / "one.csv").write_text("id,label\n" + "".join(f"{i},a\n" for i in range(50)))
     said = run("cluster", "blocks.npz", "-k", "3", "-m", "smooth", "--no-baselines", "--labels", "one.csv").stdout
@@ -471,7 +481,8 @@ def test_cells_in_and_out(run: Run, folder: Path) -> None:
     run("cluster", "cells.h5ad", "-k", "3", "-m", "smooth", "--no-baselines")  # its own output is replaced
     refused = run("cluster", "cells.h5ad", "-k", "3", "-m", "smooth", "-o", "cells.h5ad", code=2).stderr
     assert "cells.h5ad is the graph itself" in refused
-    run("cluster", "cells.h5ad", "-k", "3", "-m", "smooth", "--no-baselines", "-o", "a.csv")
+    run("cluster", "cells.h5ad", "-k", "3", "-m", "smooth", "--no-baselines", "-o", "a.csv", "--features", "X")
+    assert _result(folder, "cells")["input"]["features"] == 6
     assert _rows(folder / "a.csv")[0]["id"] == "cell0"
 
 

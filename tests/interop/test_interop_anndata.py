@@ -103,9 +103,9 @@ def test_reading_a_file(cells: Any, tmp_path: Path) -> None:
 
 
 def test_errors_name_what_is_there(cells: Any) -> None:
-    with pytest.raises(gr.GraphrepError, match='obsm has no "X_pcs".*X_pca'):
+    with pytest.raises(gr.GraphrepError, match=r'obsm has no "X_pcs".*X_pca'):
         from_anndata(cells, features="X_pcs")
-    with pytest.raises(gr.GraphrepError, match='obs has no column "typo".*type'):
+    with pytest.raises(gr.GraphrepError, match=r'obs has no column "typo".*type'):
         from_anndata(cells, label="typo")
     with pytest.raises(gr.GraphrepError, match="no AnnData object"):
         from_anndata(np.eye(3))

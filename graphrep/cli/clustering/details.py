@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,7 @@ def _by_links(labels: Array, graph: Graph) -> Certainty:
     import scipy.sparse as sp
 
     count = len(labels)
-    member = sp.csr_array(
-        (np.ones(count), (np.arange(count), labels)), shape=(count, int(labels.max(initial=0)) + 1)
-    )
+    member = sp.csr_array((np.ones(count), (np.arange(count), labels)), shape=(count, int(labels.max(initial=0)) + 1))
     adjacency = graph.csr("in").to_scipy().astype(np.float64)
     inside = (adjacency @ member).tocsr()
     total = np.asarray(inside.sum(1)).reshape(-1)
@@ -171,7 +170,7 @@ def _central(graph: Graph, labels: Array, count: int, names: Sequence[Any]) -> l
     starts = np.searchsorted(labels[order], np.arange(count + 1))
     return [
         [str(names[node]) for node in order[first : min(first + _CENTRAL, last)] if strength[node] > 0]
-        for first, last in zip(starts[:-1], starts[1:], strict=True)
+        for first, last in itertools.pairwise(starts.tolist())
     ]
 
 

@@ -14,7 +14,9 @@ from graphrep.errors import DeviceError, UnknownNameError
 from graphrep.recipes import check_params, parameters
 from graphrep.registry import suggest
 
-__all__ = ["Maker", "check_sets"]
+__all__ = ["Maker", "check_sets", "embeds", "trains", "usual_scale"]
+
+_USUAL_SIZE = 2.0
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,30 @@ class Maker:
 
 
 def _as_list(value: Any, default: Any) -> Any:
-    """A value for a parameter that is a list by default: ``--set hidden_dims=64`` and ``=64,32`` are lists of integers."""
+    """A value for a parameter that is a list by default: of ``--set hidden_dims=64`` or ``=64,32``, integers."""
     if not isinstance(default, list | tuple):
         return value
     items = value if isinstance(value, list | tuple) else [value]
     whole = all(isinstance(item, int) for item in default)
     return [int(item) if whole and isinstance(item, float) and item.is_integer() else item for item in items]
+
+
+def usual_scale(x: Any) -> float | None:
+    """A factor that brings features of another size to a root mean square of 1; None for those between 0 and 2.
+
+    Auto-encoders start from weights for inputs of about this size. Sparse features are left alone.
+
+    Example:
+        >>> import torch
+        >>> usual_scale(torch.full((4, 2), 8.0)), usual_scale(torch.ones(4, 2))
+        (0.125, None)
+    """
+    import torch
+
+    if x is None or x.layout != torch.strided or not x.numel():
+        return None
+    size = float(x.double().square().mean().sqrt())
+    return None if size <= _USUAL_SIZE else float(f"{1 / size:.3g}")
 
 
 def embeds(name: str) -> bool:
@@ -115,7 +135,9 @@ def check_sets(names: Sequence[str], params: Mapping[str, Any], device: str | No
         UnknownNameError: such a setting; the message has the closest one.
         DeviceError: such a device.
     """
-    known = {name: parameters(registered(name)).keys() | (_wrapper().keys() if embeds(name) else set()) for name in names}
+    known = {
+        name: parameters(registered(name)).keys() | (_wrapper().keys() if embeds(name) else set()) for name in names
+    }
     everything = sorted(set().union(*known.values()) - {"num_clusters"}) if known else []
     if "num_clusters" in params:
         raise UnknownNameError("The number of clusters is set by -k.", hint=f"-k {params['num_clusters']}")
@@ -127,6 +149,6 @@ def check_sets(names: Sequence[str], params: Mapping[str, Any], device: str | No
                 f'None of {", ".join(names)} has a parameter "{key}".{suggest(key, everything)}',
                 hint=f"one of {', '.join(everything)}",
             )
-    if device not in (None, "auto") and resolve_device(device) != "cpu":
-        if not any("device" in keys for keys in known.values()):
-            raise DeviceError(f"{', '.join(names)} compute on the CPU, not on {device}.", hint="--device cpu")
+    elsewhere = device not in (None, "auto") and resolve_device(device) != "cpu"
+    if elsewhere and not any("device" in keys for keys in known.values()):
+        raise DeviceError(f"{', '.join(names)} compute on the CPU, not on {device}.", hint="--device cpu")

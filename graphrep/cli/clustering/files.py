@@ -179,6 +179,10 @@ def _write_h5ad(
 
     cells = open_h5ad(source)
     to_anndata(
-        cells, labels, vectors, confidence=None if sure is None else sure.confidence, settings=settings or {"by": "graphrep"}
+        cells,
+        labels,
+        vectors,
+        confidence=None if sure is None else sure.confidence,
+        settings=settings or {"by": "graphrep"},
     )
     save_h5ad(path, cells)

@@ -147,7 +147,9 @@ def _train(
                 should_stop=should_stop,
             )
         except Interrupted:
-            raise Stopped(f"Interrupted in {maker.name}, seed {model.seed}, after epoch {progress.done}, which is saved.") from None
+            raise Stopped(
+                f"Interrupted in {maker.name}, seed {model.seed}, after epoch {progress.done}, which is saved."
+            ) from None
 
 
 def _compute(console: Console, maker: Maker, model: Any, graph: Graph) -> None:
@@ -164,9 +166,10 @@ def _course(model: Any) -> dict[str, Any]:
     history = getattr(model, "history_", None) or getattr(getattr(model, "embedder_", None), "history_", None)
     if history is None:
         return {}
+    losses = history.losses
     return {
-        "epochs": len(history.epochs), "loss": history.losses[-1] if history.epochs else None, "stopped": history.stopped,
-        "kept_epoch": history.kept_epoch, "losses": history.losses,
+        "epochs": len(losses), "loss": losses[-1] if losses else None, "stopped": history.stopped,
+        "kept_epoch": history.kept_epoch, "losses": losses,
         "changed": [log.parts.get("changed") for log in history.epochs],
     }  # fmt: skip
 
@@ -195,7 +198,9 @@ def saved_fit(run: Path, method: str, seed: int) -> Fit | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise FileFormatError(f"{folder} cannot be read: {error}.", hint=f"remove {folder}; it is computed again") from error
+        raise FileFormatError(
+            f"{folder} cannot be read: {error}.", hint=f"remove {folder}; it is made again"
+        ) from error
     model = load_fitted(method, folder)
     return Fit(
         method, seed, np.asarray(model.labels_, dtype=np.int64), bool(facts["baseline"]), float(facts["seconds"]),

@@ -136,7 +136,12 @@ def _opened(
     graph = find_graph(spec, data_dir=data_dir, read=read)
     for line in announce(graph, spec):
         console.say(line)
-    if features is not None:
+    if features is not None and is_h5ad(spec) and not Path(features).is_file() and features not in MADE:
+        from graphrep.interop.anndata import from_anndata, open_h5ad
+
+        cells = from_anndata(open_h5ad(spec), features=features)
+        graph = graph.replace(x=cells.x, feature_names=cells.feature_names)
+    elif features is not None:
         graph = with_features(graph, features, seed=seed)
     return graph, short_name(spec)
 
@@ -238,7 +243,9 @@ def _linked(console: Console, graph: Graph, count: int) -> Graph:
     from graphrep.eval.neighbors import index
 
     if graph.x is None:
-        raise MissingFeaturesError("The input has neither edges nor features.", hint="--features FILE, or another GRAPH")
+        raise MissingFeaturesError(
+            "The input has neither edges nor features.", hint="--features FILE, or another GRAPH"
+        )
     if count < 1:
         raise GraphrepError(f"--knn must be at least 1; got {count}.", hint="--knn 10")
     if graph.num_nodes < 3:

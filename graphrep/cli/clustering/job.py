@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 
 from graphrep.cli.clustering.choosing import Choice, Curves, choose_method, choose_number, choose_run
-from graphrep.cli.clustering.estimators import Maker, check_sets
+from graphrep.cli.clustering.estimators import Maker, check_sets, usual_scale
 from graphrep.cli.clustering.files import check_target, choose_target
 from graphrep.cli.clustering.inputs import Inputs, prepare
 from graphrep.cli.clustering.judging import Judge, Row, rows, weak_points
 from graphrep.cli.clustering.outcome import finish
 from graphrep.cli.clustering.series import Budget, Series, Task, fit_all
-from graphrep.cli.clustering.wanted import BASELINES, OWN_NUMBER, Count, gather, parse_count, parse_methods
+from graphrep.cli.clustering.wanted import BASELINES, OWN_NUMBER, Count, gather, parse_count, parse_methods, registered
 from graphrep.cli.clustering.words import print_table
 from graphrep.cli.console import Console
 from graphrep.cli.graphs import short_name
 from graphrep.cli.runs import RunFolder, write_text
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import use_threads
+from graphrep.recipes import parameters
 
 __all__ = ["Job", "Options", "cluster_run"]
 
@@ -178,7 +179,9 @@ def _compute(console: Console, job: Job, wanted: Count, *, resume: bool) -> None
     if wanted.number is not None:
         job.count = wanted.number
     elif not own:
-        job.curves = choose_number(console, job.inputs, wanted, seed=job.seeds[0], folder=job.folder.path, resume=resume)
+        job.curves = choose_number(
+            console, job.inputs, wanted, seed=job.seeds[0], folder=job.folder.path, resume=resume
+        )
         job.count = job.curves.suggested
     job.seconds["choose K"] = time.perf_counter() - started
     started = time.perf_counter()
@@ -193,7 +196,7 @@ def _compute(console: Console, job: Job, wanted: Count, *, resume: bool) -> None
 def _fit(console: Console, job: Job, *, own: bool, resume: bool) -> Series:
     """Baselines first, since they are light; but after a method that finds the number itself."""
     budget = Budget(job.settings["cluster"].get("time_budget"))
-    params, device = job.settings["params"], job.settings["run"].get("device")
+    params, device = _scaled(console, job), job.settings["run"].get("device")
 
     def run(tasks: Sequence[Task]) -> Series:
         return fit_all(
@@ -209,11 +212,28 @@ def _fit(console: Console, job: Job, *, own: bool, resume: bool) -> Series:
     asked = [Task(Maker.of(name, job.count, params, device), job.seeds, False) for name in job.names]
     if not own:
         series = run([*baselines(), *asked])
-        return Series([f for f in series.fits if not f.baseline] + [f for f in series.fits if f.baseline], series.left_out)
+        return Series(
+            [f for f in series.fits if not f.baseline] + [f for f in series.fits if f.baseline], series.left_out
+        )
     first = run(asked)
     job.count = first.fits[0].count
     second = run(baselines())
     return Series(first.fits + second.fits, first.left_out + second.left_out)
+
+
+def _scaled(console: Console, job: Job) -> dict[str, Any]:
+    """Settings of the requested methods, with a scale of the features where a method has one and none was set."""
+    params = job.settings["params"]
+    concerned = [name for name in job.names if "scale_features" in parameters(registered(name))]
+    scale = usual_scale(job.inputs.graph.x) if concerned and "scale_features" not in params else None
+    if scale is None:
+        return params
+    told = (
+        f"The features are large: {', '.join(concerned)} multiplied them by {scale:g} (--set scale_features=none: not)."
+    )
+    job.inputs.notes.append(told)
+    console.say(f"  {told}")
+    return {**params, "scale_features": scale}
 
 
 def _judge(console: Console, job: Job, series: Series) -> None:
@@ -238,4 +258,3 @@ def _judge(console: Console, job: Job, series: Series) -> None:
     for note in job.kept.fit.notes:
         console.say(f"  {job.kept.fit.method}: {note}")
     console.say(f"Kept {job.kept.fit.method}, seed {job.kept.fit.seed}: {job.kept.why}")
-

@@ -94,9 +94,14 @@ def write_page(path: Path, page: Page, *, subtitle: str, facts: Mapping[str, Any
             settings={"method": kept.method, **{k: v for k, v in kept.params.items() if k != "options"}},
             command=command,
             tables=[
-                _notes(page), _methods(page), _clusters(page), *_curve(page), *_agreement(page), *_confusion(page),
+                _notes(page),
+                _methods(page),
+                _clusters(page),
+                *_curve(page),
+                *_agreement(page),
+                *_confusion(page),
                 *_training(page),
-            ],  # fmt: skip
+            ],
             picture=picture,
             footer="Written by graphrep; this page needs no network.",
         ),
@@ -126,7 +131,14 @@ def _methods(page: Page) -> Table:
         known = [row.mean(name) for row in page.table if not math.isnan(row.mean(name))]
         if known:
             best[name] = min(known) if name == "conductance" else max(known)
-    head = [" ", "clusters", *(title for _, title, _ in columns), *(["agreement"] if several else []), "seconds", "peak GiB"]
+    head = [
+        " ",
+        "clusters",
+        *(title for _, title, _ in columns),
+        *(["agreement"] if several else []),
+        "seconds",
+        "peak GiB",
+    ]
     lines: list[list[Any]] = []
     for row in page.table:
         name = row.method + (" *" if page.marks.get(row.method) else "")
@@ -195,8 +207,8 @@ def _confusion(page: Page) -> list[Table]:
     np.add.at(table, (known.y[labelled], page.kept.labels[labelled]), 1)
     shown = min(page.kept.count, _MOST_CLUSTERS)
     rows = [[name, *table[place, :shown].tolist()] for place, name in enumerate(known.classes)]
-    return [Table("Classes and clusters", ["class", *(str(k) for k in range(shown))], rows, shade=True,
-                  note="Nodes of each class by cluster; the class is known from the labels, which decided nothing.")]  # fmt: skip
+    note = "Nodes of each class by cluster. The classes are those of the labels, which decided nothing."
+    return [Table("Classes and clusters", ["class", *(str(k) for k in range(shown))], rows, note=note, shade=True)]
 
 
 def _curve(page: Page) -> list[Chart]:
@@ -227,9 +239,13 @@ def _agreement(page: Page) -> list[Chart]:
         values = agreement([fit.labels for fit in runs])
         names = [f"seed {fit.seed}" for fit in runs]
         note = "Adjusted Rand index between runs: 1 for the same clusters, 0 for as much agreement as by chance."
-        charts.append(Chart(f"Agreement of the seeds of {mine.method}", matrix_svg(values.tolist(), names), note, half=True))
+        charts.append(
+            Chart(f"Agreement of the seeds of {mine.method}", matrix_svg(values.tolist(), names), note, half=True)
+        )
     if len(page.chosen) > 1:
         values = agreement([fit.labels for fit in page.chosen.values()])
         note = "Adjusted Rand index between the run of each method that was kept."
-        charts.append(Chart("Agreement of the methods", matrix_svg(values.tolist(), list(page.chosen)), note, half=True))
+        charts.append(
+            Chart("Agreement of the methods", matrix_svg(values.tolist(), list(page.chosen)), note, half=True)
+        )
     return charts

@@ -142,9 +142,7 @@ def _available() -> dict[str, bool]:
     return lacking
 
 
-def gather(
-    layers: Sequence[Mapping[str, Mapping[str, Any]]], recipe_name: str | None, config: Path | None
-) -> Settings:
+def gather(layers: Sequence[Mapping[str, Mapping[str, Any]]], recipe_name: str | None, config: Path | None) -> Settings:
     """Settings of a run: recipe, then config file, then the given layers. Imports no method.
 
     Raises:

@@ -77,6 +77,4 @@ def print_clusters(console: Console, facts: Sequence[ClusterFacts], num_nodes: i
         ])  # fmt: skip
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
-        console.say(
-            "  " + "  ".join(t.rjust(w) for t, w in zip(line[:-1], widths[:-1], strict=True)) + f"  {line[-1]}"
-        )
+        console.say("  " + "  ".join(t.rjust(w) for t, w in zip(line[:-1], widths[:-1], strict=True)) + f"  {line[-1]}")

@@ -25,8 +25,8 @@ _CARD = 14  # settings that fit into a card
 class Table:
     """A table with a caption; `shade` colours a cell by its share of its row's sum (for confusion tables).
 
-    Cells are text, numbers, or those of :mod:`graphrep.cli.report.cells`. With `wrap` long text goes over several lines;
-    a table without names of columns always does.
+    Cells are text, numbers, or those of :mod:`graphrep.cli.report.cells`. With `wrap` long text goes over several
+    lines; a table without names of columns always does.
     """
 
     title: str
@@ -144,11 +144,12 @@ def _table(table: Table) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
     body = "".join(f"<tr>{_cells(row, shade=table.shade)}</tr>" for row in table.rows)
     note = f"<p class=note>{escape(table.note)}</p>" if table.note else ""
-    kind = " class=wrap" if table.wrap else ""
+    title = f"<h2>{escape(table.title)}</h2>"
     if not any(table.columns):
-        return f"<section class=wide><h2>{escape(table.title)}</h2><table class='list wrap'><tbody>{body}</tbody></table>{note}</section>"
-    scroll = f"<div class=scroll><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    return f"<section class=wide><h2>{escape(table.title)}</h2>{scroll}{note}</section>"
+        return f"<section class=wide>{title}<table class='list wrap'><tbody>{body}</tbody></table>{note}</section>"
+    kind = " class=wrap" if table.wrap else ""
+    inside = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<section class=wide>{title}<div class=scroll>{inside}</div>{note}</section>"
 
 
 def _cells(row: Sequence[Any], *, shade: bool) -> str:
