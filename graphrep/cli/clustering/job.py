@@ -180,7 +180,7 @@ def _compute(console: Console, job: Job, wanted: Count, *, resume: bool) -> None
         job.count = wanted.number
     elif not own:
         job.curves = choose_number(
-            console, job.inputs, wanted, seed=job.seeds[0], folder=job.folder.path, resume=resume
+            console, job.inputs, wanted, job.names, seed=job.seeds[0], folder=job.folder.path, resume=resume
         )
         job.count = job.curves.suggested
     job.seconds["choose K"] = time.perf_counter() - started

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphrep.cli.clustering.fitting import Fit
 from graphrep.cli.clustering.inputs import Inputs
-
-if TYPE_CHECKING:
-    from graphrep.data import Graph
+from graphrep.methods._partition_input import prepared
+from graphrep.methods._quality_space import quality_space
 
 __all__ = ["CRITERIA", "SCORES", "Judge", "Row", "agreement", "rows", "weak_points"]
 
 Array = np.ndarray[Any, Any]
 CRITERIA = {"modularity": "modularity", "silhouette": "silhouette", "conductance": "conductance"}  # no labels
 SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "macro_f1": "F1"}
+_SPECTRUM = 16  # values of the spectrum that the judge asks for, and does not use
 _SAMPLE = 5_000  # rows of the silhouette, the same for every clustering
 _MOST = 3  # of the four scores in which a baseline must be better for a mark
 
@@ -34,7 +34,15 @@ class Judge:
     def __init__(self, inputs: Inputs) -> None:
         self._graph = inputs.graph
         self._known = inputs.known
-        self._rows, self._sample = _silhouette_rows(inputs.graph)
+        self._space = quality_space(prepared(inputs.graph), _SPECTRUM, 0)
+        count = inputs.graph.num_nodes
+        chosen = np.random.default_rng(0).permutation(count)[:_SAMPLE]
+        self._sample = np.sort(chosen)
+
+    @property
+    def space(self) -> str:
+        """What the vectors of the silhouette are."""
+        return self._space.name
 
     def criteria(self, labels: Array) -> dict[str, float]:
         """Modularity, mean conductance and silhouette; NaN where one is undefined."""
@@ -63,32 +71,9 @@ class Judge:
         return {name: float(getattr(found, name)) for name in SCORES}
 
     def _silhouette(self, labels: Array) -> float:
-        from sklearn.metrics import silhouette_score
+        from graphrep.eval import silhouette
 
-        if self._rows is None:
-            return math.nan
-        mine = labels[self._sample]
-        if not 2 <= len(np.unique(mine)) < len(mine):
-            return math.nan
-        return float(silhouette_score(self._rows, mine))
-
-
-def _silhouette_rows(graph: Graph) -> tuple[Array | None, Array]:
-    """Features smoothed over the graph, of a sample of the nodes."""
-    from graphrep.methods._feature_rows import features, leading_directions, unit
-    from graphrep.methods._partition_input import prepared
-    from graphrep.methods.smooth import SmoothedKMeans, smoothed_rows
-
-    sample = np.arange(graph.num_nodes)
-    if graph.num_nodes > _SAMPLE:
-        sample = np.sort(np.random.default_rng(0).choice(graph.num_nodes, _SAMPLE, replace=False))
-    if not graph.num_features:
-        return None, sample
-    usual = SmoothedKMeans()
-    simple = prepared(graph)
-    directions = leading_directions(unit(features(simple.graph, "The silhouette")), usual.dims, 0)[0]
-    smoothed = smoothed_rows(simple, directions=directions, hops=usual.hops)
-    return np.asarray(smoothed[sample]), sample
+        return silhouette(self._space.rows[self._sample], labels[self._sample])
 
 
 @dataclass(frozen=True)
