@@ -53,8 +53,7 @@ def gather(layers: Sequence[Layer], recipe_name: str | None, config: Path | None
         raise GraphrepError("No graph was given.", hint="graphrep embed edges.csv; names: graphrep list datasets")
     entry = lookup(str(run["method"]), METHODS, kind="method")
     if entry.task != "embed":
-        other = f"graphrep cluster GRAPH -m {run['method']}" if entry.task == "cluster" else "--method fastrp"
-        raise UnknownNameError(f"{run['method']} is for {entry.task}, not for embedding.", hint=other)
+        raise UnknownNameError(f"{run['method']} is for {entry.task}, not for embedding.", hint="--method fastrp")
     return settings
 
 

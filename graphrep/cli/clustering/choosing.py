@@ -219,3 +219,11 @@ def choose_method(choices: Sequence[Choice], inputs: Inputs) -> Choice:
         return choices[0]
     place, why = _select({choice.fit.method: choice.fit for choice in choices}, inputs)
     return Choice(choices[place].fit, why)
+
+
+def _select(fits: Mapping[str, Fit], inputs: Inputs) -> tuple[int, str]:
+    """Place of the best of several clusterings by links and features, and why."""
+    from graphrep.methods import select_partition
+
+    found = select_partition({name: fit.labels for name, fit in fits.items()}, inputs.graph)
+    return list(fits).index(found.name), found.reason
