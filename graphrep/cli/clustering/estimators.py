@@ -14,9 +14,10 @@ from graphrep.errors import DeviceError, UnknownNameError
 from graphrep.recipes import check_params, parameters
 from graphrep.registry import suggest
 
-__all__ = ["Maker", "check_sets", "embeds", "trains", "usual_scale"]
+__all__ = ["TAKES_FACTOR", "Maker", "check_sets", "embeds", "trains", "usual_scale"]
 
 _USUAL_SIZE = 2.0
+TAKES_FACTOR = ("scgc", "pamc")  # their scale_features may be a number
 
 
 @dataclass(frozen=True)

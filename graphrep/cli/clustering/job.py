@@ -12,20 +12,19 @@ from typing import Any
 import numpy as np
 
 from graphrep.cli.clustering.choosing import Choice, Curves, choose_method, choose_number, choose_run
-from graphrep.cli.clustering.estimators import Maker, check_sets, usual_scale
+from graphrep.cli.clustering.estimators import TAKES_FACTOR, Maker, check_sets, usual_scale
 from graphrep.cli.clustering.files import check_target, choose_target
 from graphrep.cli.clustering.inputs import Inputs, prepare
 from graphrep.cli.clustering.judging import Judge, Row, rows, weak_points
 from graphrep.cli.clustering.outcome import finish
 from graphrep.cli.clustering.series import Budget, Series, Task, fit_all
-from graphrep.cli.clustering.wanted import BASELINES, OWN_NUMBER, Count, gather, parse_count, parse_methods, registered
+from graphrep.cli.clustering.wanted import BASELINES, OWN_NUMBER, Count, gather, parse_count, parse_methods
 from graphrep.cli.clustering.words import print_table
 from graphrep.cli.console import Console
 from graphrep.cli.graphs import short_name
 from graphrep.cli.runs import RunFolder, write_text
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import use_threads
-from graphrep.recipes import parameters
 
 __all__ = ["Job", "Options", "cluster_run"]
 
@@ -224,7 +223,7 @@ def _fit(console: Console, job: Job, *, own: bool, resume: bool) -> Series:
 def _scaled(console: Console, job: Job) -> dict[str, Any]:
     """Settings of the requested methods, with a scale of the features where a method has one and none was set."""
     params = job.settings["params"]
-    concerned = [name for name in job.names if "scale_features" in parameters(registered(name))]
+    concerned = [name for name in job.names if name in TAKES_FACTOR]
     scale = usual_scale(job.inputs.graph.x) if concerned and "scale_features" not in params else None
     if scale is None:
         return params

@@ -179,12 +179,12 @@ def _clusters(page: Page) -> Table:
         row: list[Any] = [
             Swatch(str(fact.cluster), PALETTE[fact.cluster % len(PALETTE)]),
             Bar(grouped(fact.size), fact.size / largest),
-            f"{100 * fact.size / total:.1f} %",
+            f"{100 * fact.size / total:.1f}\u00a0%",
             "-" if fact.conductance is None else Bar(f"{fact.conductance:.3f}", fact.conductance, warm=True),
             "-" if fact.confidence is None else Bar(f"{fact.confidence:.3f}", fact.confidence),
         ]
         if classes:
-            row.append(", ".join(f"{name}: {100 * count / fact.size:.0f} %" for name, count in fact.classes[:3]))
+            row.append(", ".join(f"{name}: {100 * count / fact.size:.0f}\u00a0%" for name, count in fact.classes[:3]))
         if features:
             row.append(", ".join(f"{name} {above:+.1f}" for name, above in fact.features[:_FEATURES]))
         lines.append([*row, ", ".join(fact.central)])
@@ -214,7 +214,7 @@ def _confusion(page: Page) -> list[Table]:
 def _curve(page: Page) -> list[Chart]:
     if not page.curves:
         return []
-    return [Chart("How many clusters?", curves_svg(page.curves, label="clusters"), page.curve_note)]
+    return [Chart("How many clusters?", curves_svg(page.curves, label="clusters", columns=3), page.curve_note)]
 
 
 def _training(page: Page) -> list[Chart]:

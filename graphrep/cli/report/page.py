@@ -19,6 +19,7 @@ from graphrep.cli.runs import write_text
 __all__ = ["Chart", "Report", "Table", "render", "write_report"]
 
 _CARD = 14  # settings that fit into a card
+_DENSE = 8  # columns that fit in type of the usual size
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _blocks(blocks: Sequence[Table | Chart]) -> str:
     parts: list[str] = []
     for half, group in itertools.groupby(blocks, key=lambda block: isinstance(block, Chart) and block.half):
         drawn = "".join(_table(block) if isinstance(block, Table) else _chart(block) for block in group)
-        parts.append(f"<div class=cards>{drawn}</div>" if half else drawn)
+        parts.append(f"<div class='cards halves'>{drawn}</div>" if half else drawn)
     return "".join(parts)
 
 
@@ -147,7 +148,7 @@ def _table(table: Table) -> str:
     title = f"<h2>{escape(table.title)}</h2>"
     if not any(table.columns):
         return f"<section class=wide>{title}<table class='list wrap'><tbody>{body}</tbody></table>{note}</section>"
-    kind = " class=wrap" if table.wrap else ""
+    kind = f" class='{'wrap' if table.wrap else ''}{' dense' if len(table.columns) > _DENSE else ''}'"
     inside = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<section class=wide>{title}<div class=scroll>{inside}</div>{note}</section>"
 
