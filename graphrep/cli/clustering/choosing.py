@@ -225,5 +225,5 @@ def _select(fits: Mapping[str, Fit], inputs: Inputs) -> tuple[int, str]:
     """Place of the best of several clusterings by links and features, and why."""
     from graphrep.methods import select_partition
 
-    found = select_partition({name: fit.labels for name, fit in fits.items()}, inputs.graph)
+    found = select_partition(inputs.judged, {name: fit.labels for name, fit in fits.items()})
     return list(fits).index(found.name), found.reason

@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 _FACTS = "fit.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A fitted clustering; its model lies in `folder`.
 

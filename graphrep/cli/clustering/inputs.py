@@ -67,6 +67,11 @@ class Inputs:
     from_features: int = 0
     ids: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
+    @property
+    def judged(self) -> Graph:
+        """The graph by which clusterings are compared: features made from the links would count the links twice."""
+        return self.plain if self.made is not None else self.graph
+
 
 def is_h5ad(name: str) -> bool:
     """Whether a file holds AnnData, by its name."""
@@ -267,7 +272,7 @@ def _dense(x: Any) -> Any:
     from graphrep.methods._feature_rows import leading_directions, times, unit
     from graphrep.nn.encoder import feature_matrix
 
-    rows = feature_matrix(x)
+    rows: Any = feature_matrix(x)
     rows = unit(rows.with_value(rows.value.double()))
     return times(rows, leading_directions(rows, _DIRECTIONS)[0])
 

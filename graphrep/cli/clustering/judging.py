@@ -17,10 +17,16 @@ from graphrep.methods._quality_space import quality_space
 __all__ = ["CRITERIA", "SCORES", "Judge", "Row", "agreement", "rows", "weak_points"]
 
 Array = np.ndarray[Any, Any]
-CRITERIA = {"modularity": "modularity", "silhouette": "silhouette", "conductance": "conductance"}  # no labels
+CRITERIA = {
+    "evidence": "evidence",
+    "modularity": "modularity",
+    "silhouette": "silhouette",
+    "conductance": "conductance",
+}
 SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "macro_f1": "F1"}
 _SPECTRUM = 16  # values of the spectrum that the judge asks for, and does not use
 _SAMPLE = 5_000  # rows of the silhouette, the same for every clustering
+_CLOSE = 0.98  # of the evidence for a baseline: too close to call
 _MOST = 3  # of the four scores in which a baseline must be better for a mark
 
 
@@ -32,7 +38,7 @@ class Judge:
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self._graph = inputs.graph
+        self._graph, self._inputs = inputs.graph, inputs
         self._known = inputs.known
         self._space = quality_space(prepared(inputs.graph), _SPECTRUM, 0)
         count = inputs.graph.num_nodes
@@ -44,8 +50,15 @@ class Judge:
         """What the vectors of the silhouette are."""
         return self._space.name
 
+    def evidence(self, fits: Sequence[Fit]) -> list[float]:
+        """By which clusterings are chosen: how well clusters are told from features and from links, each by itself."""
+        from graphrep.methods import select_partition
+
+        found = select_partition(self._inputs.judged, {f"{fit.method} {fit.seed}": fit.labels for fit in fits})
+        return [one.score for one in found.evidence.values()]
+
     def criteria(self, labels: Array) -> dict[str, float]:
-        """Modularity, mean conductance and silhouette; NaN where one is undefined."""
+        """Modularity, mean conductance and silhouette; NaN where one is undefined. :meth:`evidence` is apart."""
         from graphrep.eval import partition_scores
 
         found = partition_scores(self._graph.edge_index, labels, self._graph.edge_weight)
@@ -59,7 +72,8 @@ class Judge:
         """Of each cluster."""
         from graphrep.eval import partition_scores
 
-        return partition_scores(self._graph.edge_index, labels, self._graph.edge_weight).conductance
+        found = partition_scores(self._graph.edge_index, labels, self._graph.edge_weight)
+        return list(found.conductance)
 
     def scores(self, labels: Array) -> dict[str, float]:
         """Agreement with the labels; empty without labels."""
@@ -73,7 +87,7 @@ class Judge:
     def _silhouette(self, labels: Array) -> float:
         from graphrep.eval import silhouette
 
-        return silhouette(self._space.rows[self._sample], labels[self._sample])
+        return float(silhouette(self._space.rows[self._sample], labels[self._sample]))
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,7 @@ class Row:
         method: its name.
         baseline: whether it was added to compare with.
         runs: its fits, by seed.
-        values: name -> a value per run: criteria, scores, clusters, seconds, peak.
+        values: name -> a value per run: evidence, criteria, scores, clusters, seconds, peak.
         agreement: mean adjusted Rand index between runs, NaN for a single one.
     """
 
@@ -108,10 +122,12 @@ class Row:
 def rows(fits: Sequence[Fit], judge: Judge) -> list[Row]:
     """A row per method, in the order of the fits."""
     found = []
+    evidence = dict(zip(map(id, fits), judge.evidence(fits), strict=True))
     for method in dict.fromkeys(fit.method for fit in fits):
         mine = tuple(fit for fit in fits if fit.method == method)
         judged = [{**judge.criteria(fit.labels), **judge.scores(fit.labels)} for fit in mine]
         values: dict[str, list[float]] = {name: [one[name] for one in judged] for name in judged[0]}
+        values["evidence"] = [evidence[id(fit)] for fit in mine]
         values["clusters"] = [float(fit.count) for fit in mine]
         values["seconds"] = [fit.seconds for fit in mine]
         values["peak"] = [float(fit.peak) for fit in mine]
@@ -138,13 +154,13 @@ def mean_agreement(matrix: Array) -> float:
 
 
 def weak_points(row: Row, table: Sequence[Row]) -> list[str]:
-    """Sentences on baselines that are better than this row: in both criteria that need no labels, or in most scores."""
+    """Sentences on baselines that are better than this row: by the evidence that needs no labels, or in most scores."""
     others = [other for other in table if other.baseline and other.method != row.method]
     said = []
-    ahead = [o for o in others if all(o.mean(name) > row.mean(name) for name in ("modularity", "silhouette"))]
+    ahead = [other for other in others if row.mean("evidence") < _CLOSE * other.mean("evidence")]
     if ahead:
-        best = max(ahead, key=lambda other: other.mean("modularity") + other.mean("silhouette"))
-        numbers = ", ".join(f"{n} {best.mean(n):.3f} against {row.mean(n):.3f}" for n in ("modularity", "silhouette"))
+        best = max(ahead, key=lambda other: other.mean("evidence"))
+        numbers = f"evidence {best.mean('evidence'):.3f} against {row.mean('evidence'):.3f}"
         said.append(f"Better without looking at labels: {_names(ahead)}. {best.method}: {numbers}.")
     scores = [name for name in SCORES if name in row.values]
     ahead = [o for o in others if sum(o.mean(name) > row.mean(name) for name in scores) >= _MOST]

@@ -114,6 +114,7 @@ def _drawn(job: Job, vectors: Any) -> tuple[Array, str]:
 
 def _report(job: Job, facts: list[ClusterFacts], sure: Certainty, vectors: Any) -> None:
     assert job.kept is not None
+    assert job.judge is not None
     kept = job.kept.fit
     rows, drawn = _drawn(job, vectors)
     projection = job.settings["cluster"].get("projection") or ("tsne" if len(rows) <= _TSNE_NODES else "pca")
@@ -132,6 +133,7 @@ def _report(job: Job, facts: list[ClusterFacts], sure: Certainty, vectors: Any) 
         chosen={method: choice.fit for method, choice in job.chosen.items()},
         marks=job.marks,
         why=job.kept.why,
+        space=job.judge.space,
         curves=job.curves.panels() if job.curves else [],
         curve_note=job.curves.note if job.curves else "",
         meaning=sure.meaning,
@@ -162,10 +164,10 @@ def _faces(job: Job, sure: Certainty) -> list[Face]:
 
 def _numbers(job: Job, method: str) -> dict[str, float]:
     """Scores and criteria of the kept run by their titles."""
-    assert job.judge is not None
-    fit = job.chosen[method].fit
-    found = {SCORES[name]: value for name, value in job.judge.scores(fit.labels).items()}
-    return found | {CRITERIA[name]: value for name, value in job.judge.criteria(fit.labels).items()}
+    row = next(row for row in job.table if row.method == method)
+    place = row.runs.index(job.chosen[method].fit)
+    titles = {**SCORES, **CRITERIA}
+    return {titles[name]: values[place] for name, values in row.values.items() if name in titles}
 
 
 def _result(job: Job, facts: list[ClusterFacts], sure: Certainty) -> dict[str, Any]:

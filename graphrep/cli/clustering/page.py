@@ -43,6 +43,7 @@ class Page:
         chosen: the run of each method that stands for it.
         marks: sentences on methods that a baseline beats.
         why: why this clustering was kept.
+        space: vectors of the silhouette.
         curves: quantities over K, and what they suggest.
         curve_note: below them.
         meaning: what confidence is.
@@ -60,6 +61,7 @@ class Page:
     chosen: Mapping[str, Fit]
     marks: Mapping[str, Sequence[str]]
     why: str
+    space: str
     curves: Sequence[Curve]
     curve_note: str
     meaning: str
@@ -151,8 +153,9 @@ def _methods(page: Page) -> Table:
         cells += [_spread(row, "seconds", None), f"{max(row.values['peak']) / 2**30:.2f}"]
         lines.append(cells)
     runs = max(len(row.runs) for row in page.table)
-    note = "Best of each column in bold. Modularity, silhouette (cosine-scaled features, smoothed over the graph) and "
-    note += "conductance (mean over clusters; small is good) know no labels. "
+    note = "Best of each column in bold. No labels: evidence (how well a node's cluster is told from its features and, "
+    note += "apart from that, from its neighbours; without features the modularity), by which runs and methods are "
+    note += f"chosen; modularity; silhouette of {page.space}; conductance, mean over clusters (small is good). "
     if page.inputs.known is not None:
         note += f"ACC, NMI, ARI and F1 in percent against {page.inputs.known.source}: evaluation only. "
     if runs > 1:

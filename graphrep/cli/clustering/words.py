@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphrep.cli.clustering.details import ClusterFacts
-from graphrep.cli.clustering.judging import SCORES, Row
+from graphrep.cli.clustering.judging import CRITERIA, SCORES, Row
 from graphrep.cli.console import Console
 from graphrep.data.check import grouped
 
@@ -33,8 +33,7 @@ def cell(row: Row, name: str, *, percent: bool = False, digits: int = 3) -> str:
 def table_columns(table: Sequence[Row]) -> list[tuple[str, str, bool]]:
     """(name, title, percent) of the columns that the table has."""
     scores = [(name, title, True) for name, title in SCORES.items() if name in table[0].values]
-    plain = [("modularity", "modularity", False), ("silhouette", "silhouette", False)]
-    return [*scores, *plain, ("conductance", "conductance", False)]
+    return [*scores, *((name, title, False) for name, title in CRITERIA.items())]
 
 
 def print_table(console: Console, table: Sequence[Row], marks: dict[str, list[str]], kept: str) -> None:
