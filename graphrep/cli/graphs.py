@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["announce", "find_graph", "headline", "inside_folder", "short_name"]
 
 _ENDINGS = re.compile(
-    r"(\.(csv|tsv|txt|edges|edgelist|npz|parquet|feather|graphml|gexf|gml|json|pt|gz))+$", re.IGNORECASE
+    r"(\.(csv|tsv|txt|edges|edgelist|npz|parquet|feather|graphml|gexf|gml|json|pt|h5ad|npy|gz))+$", re.IGNORECASE
 )
 
 

@@ -25,6 +25,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "leiden": (("leidenalg",), "communities by the Leiden method"),
     "viz": (("matplotlib", "umap"), "pictures in reports"),
     "parquet": (("pyarrow",), "parquet and arrow in and out"),
+    "anndata": (("anndata",), ".h5ad files of single-cell analysis in and out"),
     "tune": (("optuna",), "hyper-parameter search"),
     "dgl": (("dgl",), "convert to and from DGL graphs"),
     "scatter": (("torch_scatter",), "rival and oracle for the scatter kernels"),

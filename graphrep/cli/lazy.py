@@ -24,6 +24,8 @@ class CommandEntry(NamedTuple):
 class LazyGroup(TyperGroup):
     """A group whose commands are listed in `panels`; subclasses fill in what is printed.
 
+    A command of two words ("cluster apply") goes before the command of its first word, whose help speaks of it.
+
     Attributes:
         panels: heading -> name -> command.
         title: the first line of the help screen.
@@ -56,7 +58,9 @@ class LazyGroup(TyperGroup):
         return typer.main.get_command(found)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As usual, with the closest name for an unknown one."""
+        """As usual, with commands of two words, and the closest name for an unknown one."""
+        if " ".join(args[:2]) in self.entries():
+            args = [" ".join(args[:2]), *args[2:]]
         if args and args[0] not in self.entries():
             ctx.fail(f'No command "{args[0]}".{suggest(args[0], self.entries())}')
         return super().resolve_command(ctx, args)
@@ -66,6 +70,6 @@ class LazyGroup(TyperGroup):
         formatter.write(f" {self.title}\n")
         for panel, entries in self.panels.items():
             formatter.write(f"\n {panel}\n")
-            for name, entry in entries.items():
+            for name, entry in ((n, e) for n, e in entries.items() if " " not in n):
                 formatter.write(f"   {name:<11} {entry.summary}\n")
         formatter.write(self.footer)

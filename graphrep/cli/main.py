@@ -18,6 +18,11 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
             "graphrep.cli.embed:embed",
             "a vector for each node            (FastRP by default: no training, no features needed)",
         ),
+        "cluster": CommandEntry(
+            "graphrep.cli.cluster:cluster",
+            "groups of nodes                   (SCGC by default; baselines beside every learned result)",
+        ),
+        "cluster apply": CommandEntry("graphrep.cli.cluster_apply:apply", "a saved clustering for other nodes"),
         "neighbors": CommandEntry(
             "graphrep.cli.neighbors:neighbors", "nearest nodes to some nodes, from saved embeddings"
         ),

@@ -32,6 +32,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "read": ("source", "target", "weight", "directed", "sep", "header", "fill_nan"),
     "params": (),
+    "cluster": ("k", "runs", "labels", "baselines", "time_budget", "knn", "projection"),
     "eval": ("protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver"),
 }
 

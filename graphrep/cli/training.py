@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,15 +34,19 @@ class EpochProgress(Callback):
     Args:
         console: for the line with the estimate.
         run: where the metrics go.
+        what: which of several trainings this is; shown, and written with every epoch.
+        estimate: whether a long training is announced.
     """
 
-    def __init__(self, console: Console, run: RunFolder) -> None:
-        self._console, self._run = console, run
+    def __init__(
+        self, console: Console, run: RunFolder, *, what: Mapping[str, Any] | None = None, estimate: bool = True
+    ) -> None:
+        self._console, self._run, self._what = console, run, dict(what or {})
         self._bar: Any = None if console.quiet else terminal_bar(_seconds_an_epoch)
         self._task: Any = None
         self._epochs = 0
         self._first = 0
-        self._told = False
+        self._told = not estimate
         self.done = 0
 
     def __enter__(self) -> Self:
@@ -59,15 +64,18 @@ class EpochProgress(Callback):
         """`done` epochs were trained before."""
         self._epochs, self._first, self.done, self._told = config.epochs, done + 1, done, False
         if self._bar is not None:
+            if self._task is not None:  # the second training of one fit
+                self._bar.remove_task(self._task)
             self._task = self._bar.add_task("", total=config.epochs, completed=done)
 
     def epoch_done(self, log: EpochLog) -> None:
         """One line in metrics.jsonl; the second epoch gives the estimate, since the first compiles."""
         self.done = log.epoch
         values = log.to_dict()
-        self._run.metrics(**{k: v for k, v in values.items() if v or k not in ("parts", "signals")})
+        self._run.metrics(**self._what, **{k: v for k, v in values.items() if v or k not in ("parts", "signals")})
         if self._bar is not None:
-            self._bar.update(self._task, completed=log.epoch, description=_described(log, self._epochs))
+            head = "".join(f"{value}  " for value in self._what.values())
+            self._bar.update(self._task, completed=log.epoch, description=head + _described(log, self._epochs))
         left = (self._epochs - log.epoch) * log.seconds
         if not self._told and log.epoch > self._first and left >= LONG:
             self._told = True

@@ -20,6 +20,7 @@ _TEXT, _NPZ = "graphrep.data.text:read_edge_list", "graphrep.data.npz:read_npz"
 _PARQUET, _FEATHER = "graphrep.data.tables:read_parquet", "graphrep.data.tables:read_feather"
 _GRAPHML, _GEXF, _GML = (f"graphrep.data.{kind}:read_{kind}" for kind in ("graphml", "gexf", "gml"))
 _JSON, _PT, _OGB = "graphrep.data.json_graph:read_json", "graphrep.interop.pt:read_pt", "graphrep.data.ogb:read_ogb"
+_H5AD = "graphrep.interop.anndata:read_h5ad"
 READERS: dict[str, str] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".edges", ".edgelist", ".edge", ".el", ".dat"), _TEXT),
     ".npz": _NPZ,
@@ -30,6 +31,7 @@ READERS: dict[str, str] = {
     ".gml": _GML,
     ".json": _JSON,
     **dict.fromkeys((".pt", ".pth"), _PT),
+    ".h5ad": _H5AD,
 }
 """Extension -> ``"module:function"``; a reader takes the path and the options that make sense for it."""
 
@@ -73,7 +75,8 @@ def read(
             ``edge_index`` with features and labels, or one of the sets with several kinds of nodes that
             :mod:`graphrep.data.npz_kinds` describes. GraphML, GEXF, GML (with .gz too), networkx's JSON (node-link or
             adjacency): node attributes that are numbers at every node become features, ``y`` the labels. A ``.pt``
-            file that holds one PyG ``Data``. A folder of an OGB data set. Or ``nx:karate_club_graph``, a graph that
+            file that holds one PyG ``Data``. AnnData's ``.h5ad``: ``obsp["connectivities"]``, and ``obsm["X_pca"]`` or
+            else ``X`` as features. A folder of an OGB data set. Or ``nx:karate_club_graph``, a graph that
             networkx builds.
         sep: separator of a text file; default: found out.
         header: whether the first row holds column names; default: found out.

@@ -7,7 +7,7 @@ from typing import Any
 
 _NAMES = {
     f"{way}_{library}": library
-    for library in ("dgl", "networkx", "pandas", "pyg", "scipy")
+    for library in ("anndata", "dgl", "networkx", "pandas", "pyg", "scipy")
     for way in ("from", "to")
 } | {
     f"interactions_{name}": "interactions" for name in ("from_pandas", "from_pyg", "from_scipy", "to_pandas", "to_pyg")

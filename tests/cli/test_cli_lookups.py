@@ -23,8 +23,10 @@ def test_first_screen_names_every_command_and_each_exists(run: Run) -> None:
     for panel, entries in COMMANDS.items():
         assert f"\n {panel}\n" in said
         for name in entries:
-            assert re.search(rf"^   {name} ", said, re.MULTILINE)
-            helped = run(name, "--help").stdout
+            first, *second = name.split()  # a command of two words is explained by the help of its first
+            assert re.search(rf"^   {first} ", said, re.MULTILINE)
+            assert not second or f"graphrep {name} " in run(first, "--help").stdout
+            helped = run(*name.split(), "--help").stdout
             assert helped.startswith(f"Usage: graphrep {name} ") or f" {name} [OPTIONS]" in helped
 
 

@@ -135,7 +135,7 @@ def test_many_classes_become_other() -> None:
     assert len(picture.groups) == MAX_GROUPS
     assert picture.groups[-1] == "other"
     with pytest.raises(UnknownNameError, match="projection"):
-        make_picture(z, list(range(200)), projection="tsne")
+        make_picture(z, list(range(200)), projection="isomap")
 
 
 def test_page_escapes_everything_and_loads_nothing() -> None:

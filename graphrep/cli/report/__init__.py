@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from graphrep.cli.report.cells import Bar, Spread, Strong, Swatch
 from graphrep.cli.report.page import Chart, Report, Table, write_report
-from graphrep.cli.report.picture import Picture, make_picture, save_png
+from graphrep.cli.report.picture import Face, Picture, make_picture, save_png
 
-__all__ = ["Chart", "Picture", "Report", "Table", "make_picture", "save_png", "write_report"]
+__all__ = [
+    "Bar", "Chart", "Face", "Picture", "Report", "Spread", "Strong", "Swatch", "Table", "make_picture", "save_png",
+    "write_report",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,30 +12,43 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from graphrep.cli.report.cells import Bar, Spread, Strong, Swatch
 from graphrep.cli.report.picture import Picture
 from graphrep.cli.runs import write_text
 
 __all__ = ["Chart", "Report", "Table", "render", "write_report"]
 
+_CARD = 14  # settings that fit into a card
+_DENSE = 8  # columns that fit in type of the usual size
+
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption; `shade` colours a cell by its share of its row's sum (for confusion tables)."""
+    """A table with a caption; `shade` colours a cell by its share of its row's sum (for confusion tables).
+
+    Cells are text, numbers, or those of :mod:`graphrep.cli.report.cells`. With `wrap` long text goes over several
+    lines; a table without names of columns always does.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     note: str = ""
     shade: bool = False
+    wrap: bool = False
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with a heading; `svg` is one svg element of our own making and is not escaped."""
+    """A drawing with a heading; `svg` is one svg element of our own making and is not escaped.
+
+    Consecutive charts with `half` stand side by side where there is room.
+    """
 
     title: str
     svg: str
     note: str = ""
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,8 +59,8 @@ class Report:
         title: heading of the page.
         subtitle: the line below it.
         facts: (name, value) pairs of the graph and of the run.
-        settings: parameters of the method.
-        tables: scores, neighbours, confusion, in this order.
+        settings: parameters of the method; many of them stand at the end.
+        tables: scores, neighbours, confusion, in this order; charts may stand among them.
         command: what to type to get the same again.
         picture: the points, or None where there are none to draw.
         charts: drawings, above the facts.
@@ -57,7 +71,7 @@ class Report:
     facts: Mapping[str, Sequence[tuple[str, str]]]
     settings: Mapping[str, Any]
     command: str
-    tables: Sequence[Table] = ()
+    tables: Sequence[Table | Chart] = ()
     picture: Picture | None = None
     footer: str = field(default="")
     charts: Sequence[Chart] = ()
@@ -77,6 +91,8 @@ def render(report: Report) -> str:
         (False, True)
     """
     here = files(__package__)
+    settings = _facts("Settings", [(key, _plain(value)) for key, value in report.settings.items()])
+    long = len(report.settings) > _CARD
     return Template((here / "page.html").read_text(encoding="utf8")).substitute(
         title=escape(report.title),
         subtitle=escape(report.subtitle),
@@ -87,8 +103,8 @@ def render(report: Report) -> str:
         picture_note=escape(report.picture.note) if report.picture else "",
         charts="".join(_chart(chart) for chart in report.charts),
         facts="".join(_facts(name, pairs) for name, pairs in report.facts.items()),
-        settings=_facts("Settings", [(key, _plain(value)) for key, value in report.settings.items()]),
-        tables="".join(_table(table) for table in report.tables),
+        settings="" if long else settings,
+        tables=_blocks(report.tables) + (settings.replace("class=card", "class='wide columns'") if long else ""),
         command=escape(report.command),
         footer=escape(report.footer),
     )
@@ -111,6 +127,15 @@ def _facts(title: str, pairs: Sequence[tuple[str, str]]) -> str:
     return f"<section class=card><h2>{escape(title)}</h2><dl>{rows}</dl></section>" if rows else ""
 
 
+def _blocks(blocks: Sequence[Table | Chart]) -> str:
+    """Tables and charts one below the other, half charts in pairs."""
+    parts: list[str] = []
+    for half, group in itertools.groupby(blocks, key=lambda block: isinstance(block, Chart) and block.half):
+        drawn = "".join(_table(block) if isinstance(block, Table) else _chart(block) for block in group)
+        parts.append(f"<div class='cards halves'>{drawn}</div>" if half else drawn)
+    return "".join(parts)
+
+
 def _chart(chart: Chart) -> str:
     note = f"<p class=note>{escape(chart.note)}</p>" if chart.note else ""
     return f"<section class='wide chart'><h2>{escape(chart.title)}</h2>{chart.svg}{note}</section>"
@@ -120,14 +145,21 @@ def _table(table: Table) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
     body = "".join(f"<tr>{_cells(row, shade=table.shade)}</tr>" for row in table.rows)
     note = f"<p class=note>{escape(table.note)}</p>" if table.note else ""
-    scroll = f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    return f"<section class=wide><h2>{escape(table.title)}</h2>{scroll}{note}</section>"
+    title = f"<h2>{escape(table.title)}</h2>"
+    if not any(table.columns):
+        return f"<section class=wide>{title}<table class='list wrap'><tbody>{body}</tbody></table>{note}</section>"
+    kind = f" class='{'wrap' if table.wrap else ''}{' dense' if len(table.columns) > _DENSE else ''}'"
+    inside = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<section class=wide>{title}<div class=scroll>{inside}</div>{note}</section>"
 
 
 def _cells(row: Sequence[Any], *, shade: bool) -> str:
     total = sum(cell for cell in row if isinstance(cell, int)) if shade else 0
     parts = []
     for cell in row:
+        if isinstance(cell, Bar | Spread | Strong | Swatch):
+            parts.append(f"<td class=n>{cell.html()}</td>")
+            continue
         number = isinstance(cell, int | float)
         style = ""
         if shade and isinstance(cell, int) and total:

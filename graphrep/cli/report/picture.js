@@ -8,10 +8,9 @@
   const context = canvas.getContext("2d");
   const bytes = Uint8Array.from(atob(data.xy), (c) => c.charCodeAt(0));
   const xy = new Uint16Array(bytes.buffer);
-  const group = Uint8Array.from(atob(data.group), (c) => c.charCodeAt(0));
-  const count = group.length, many = count > 6000;
-  const rgb = data.colors.map((h) => [1, 3, 5].map((i) => parseInt(h.slice(i, i + 2), 16)));
+  const count = xy.length / 2, many = count > 6000;
   const view = { scale: 1, dx: 0, dy: 0 };
+  let face, group, rgb;  // the way to colour that is chosen
   let width = 0, height = 0, ratio = 1, chosen = -1, cells = null;
 
   function place(i) {
@@ -49,7 +48,7 @@
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (let i = 0; i < count; i++) {
       context.globalAlpha = chosen < 0 ? 0.75 : group[i] === chosen ? 0.9 : 0.06;
-      context.fillStyle = data.colors[group[i]];
+      context.fillStyle = face.colors[group[i]];
       const [x, y] = place(i);
       context.beginPath(); context.arc(x, y, radius, 0, 7); context.fill();
     }
@@ -57,17 +56,17 @@
   }
 
   function names() {
-    if (!data.centers) return;
+    if (!face.centers) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.font = "600 14px system-ui, sans-serif"; context.textAlign = "center"; context.textBaseline = "middle";
     const boxes = [];
-    data.centers.forEach(([x, y], g) => {
+    face.centers.forEach(([x, y], g) => {
       if (chosen >= 0 && g !== chosen) return;
       const side = Math.min(width, height * 1.6) - 50, tall = height - 50;
-      const half = context.measureText(data.groups[g]).width / 2 + 4;
+      const half = context.measureText(face.groups[g]).width / 2 + 4;
       const px = width / 2 + (x / 65535 - 0.5) * side * view.scale + view.dx;
       const py = height / 2 + (0.5 - y / 65535) * tall * view.scale + view.dy;
-      boxes.push({ text: data.groups[g], half, x: px, y: py });
+      boxes.push({ text: face.groups[g], half, x: px, y: py });
     });
     for (let round = 0; round < 60; round++) for (const a of boxes) for (const b of boxes) {
       const over = 19 - Math.abs(a.y - b.y);
@@ -117,7 +116,7 @@
     tip.hidden = i < 0;
     if (i < 0) return;
     const name = data.names ? data.names[i] : String(data.ids[i]);
-    tip.textContent = data.groups.length > 1 ? name + "   " + data.what + " " + data.groups[group[i]] : name;
+    tip.textContent = face.groups.length > 1 ? name + "   " + face.what + " " + face.groups[group[i]] : name;
     tip.style.left = Math.min(mx + 12, width - 160) + "px"; tip.style.top = my + 14 + "px";
   });
   canvas.addEventListener("pointerdown", (event) => { const b = canvas.getBoundingClientRect(); dragged = [event.clientX - b.left, event.clientY - b.top]; canvas.setPointerCapture(event.pointerId); });
@@ -131,17 +130,40 @@
     view.dx = mx - (mx - view.dx) * real; view.dy = my - (my - view.dy) * real; view.scale = scale;
     requestAnimationFrame(draw);
   }, { passive: false });
-  if (data.groups.length > 1) data.groups.forEach((name, g) => {
-    const button = document.createElement("button"), dot = document.createElement("i");
-    dot.style.background = data.colors[g];
-    button.append(dot, name + " (" + data.sizes[g].toLocaleString("en").replaceAll(",", "\u2009") + ")");
-    button.addEventListener("click", () => {
-      chosen = chosen === g ? -1 : g;
-      [...legend.children].forEach((b, k) => b.classList.toggle("off", chosen >= 0 && k !== chosen));
-      draw();
+  function fillLegend() {
+    legend.replaceChildren();
+    if (face.groups.length > 1) face.groups.forEach((name, g) => {
+      const button = document.createElement("button"), dot = document.createElement("i");
+      dot.style.background = face.colors[g];
+      button.append(dot, name + " (" + face.sizes[g].toLocaleString("en").replaceAll(",", "\u2009") + ")");
+      button.addEventListener("click", () => {
+        chosen = chosen === g ? -1 : g;
+        [...legend.children].forEach((b, k) => b.classList.toggle("off", chosen >= 0 && k !== chosen));
+        draw();
+      });
+      legend.append(button);
     });
-    legend.append(button);
-  });
+  }
+
+  function wear(number) {
+    face = data.faces[number]; chosen = -1;
+    group = Uint8Array.from(atob(face.group), (c) => c.charCodeAt(0));
+    rgb = face.colors.map((h) => [1, 3, 5].map((i) => parseInt(h.slice(i, i + 2), 16)));
+    [...faces.children].forEach((b, k) => b.classList.toggle("on", k === number));
+    fillLegend();
+  }
+
+  const faces = document.getElementById("faces");
+  if (data.faces.length > 1) {
+    faces.hidden = false;
+    data.faces.forEach((other, number) => {
+      const button = document.createElement("button");
+      button.textContent = other.what;
+      button.addEventListener("click", () => { wear(number); draw(); });
+      faces.append(button);
+    });
+  }
+  wear(0);
   window.addEventListener("resize", draw);
   draw();
 })();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from graphrep.cli.report.figure import SOFT, new_figure, save_figure
 from graphrep.errors import GraphrepError, MissingExtraError, UnknownNameError
 
-__all__ = ["PALETTE", "Picture", "make_picture", "pca", "save_png"]
+__all__ = ["PALETTE", "Face", "Picture", "make_picture", "pca", "save_png"]
 
 # Ten colours chosen to stay apart under the common colour deficiencies (M. A. Petroff, arXiv 2107.02270).
 PALETTE = (
@@ -23,8 +24,50 @@ DEGREE_RAMP = ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838")
 MAX_POINTS = 200_000
 MAX_GROUPS = 60
 _ROWS = 16_384
+_AXES = {"pca": "first two principal components of the unit vectors", "tsne": "t-SNE (cosine)", "umap": "UMAP (cosine)"}
+_PERPLEXITY, _FEWEST = 30.0, 10  # of t-SNE, which has nothing to show of fewer points
 
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Face:
+    """Another way to colour the points of a picture.
+
+    Attributes:
+        what: what a group is.
+        group: (N,) group of each node.
+        groups: names of the groups.
+        colors: a colour per group.
+        centers: whether to write the groups' names at their centres.
+    """
+
+    what: str
+    group: Array
+    groups: Sequence[str]
+    colors: Sequence[str]
+    centers: bool = False
+
+    @classmethod
+    def of_labels(cls, what: str, labels: Array) -> Face:
+        """A colour per label; of more than 60 labels the rarest share one."""
+        group, groups, colors = _groups(np.asarray(labels), None)
+        return cls(what, group, groups, colors, len(groups) > 1)
+
+    @classmethod
+    def of_shares(cls, what: str, shares: Array) -> Face:
+        """Numbers between 0 and 1 in five steps from dark (small) to light; NaN is unknown.
+
+        Example:
+            >>> Face.of_shares("confidence", np.array([0.1, 0.95, np.nan])).groups
+            ['0 to 0.2', '0.8 to 1', 'unknown']
+        """
+        steps = np.clip((np.nan_to_num(shares, nan=2.0) * 5).astype(int), 0, 4)
+        steps[np.isnan(shares)] = 5
+        present, group = np.unique(steps, return_inverse=True)
+        names = [*(f"{k / 5:g} to {(k + 1) / 5:g}" for k in range(5)), "unknown"]
+        colors = [*DEGREE_RAMP[:1], *DEGREE_RAMP[2:], PALETTE[3]]
+        return cls(what, group.reshape(-1), [names[k] for k in present], [colors[k] for k in present])
 
 
 @dataclass(frozen=True)
@@ -40,6 +83,7 @@ class Picture:
         what: what a group is (``class``, ``cluster``, ``degree``).
         centers: whether to write the groups' names at their centres.
         note: one sentence on what is drawn.
+        faces: other ways to colour the same points, in drawing order.
     """
 
     xy: Array
@@ -50,25 +94,38 @@ class Picture:
     what: str
     centers: bool
     note: str
+    faces: Sequence[Face] = ()
 
     def middle(self) -> Array:
         """(groups, 2) median position of each group's points."""
-        return np.stack([np.median(self.xy[self.group == g], axis=0) for g in range(len(self.groups))])
+        return _middle(self.xy, self.group, len(self.groups))
 
     def packed(self) -> dict[str, Any]:
         """The points as JSON-ready values; coordinates take two bytes each."""
         fixed = np.round(self.xy * 65535).astype("<u2")
         plain = all(isinstance(name, int) for name in self.names)
+        first = Face(self.what, self.group, self.groups, self.colors, self.centers)
         return {
             "xy": base64.b64encode(fixed.tobytes()).decode(),
-            "group": base64.b64encode(self.group.astype(np.uint8).tobytes()).decode(),
             "ids" if plain else "names": list(self.names) if plain else [str(name) for name in self.names],
-            "groups": list(self.groups),
-            "colors": list(self.colors),
-            "sizes": np.bincount(self.group, minlength=len(self.groups)).tolist(),
-            "centers": np.round(self.middle() * 65535).astype(int).tolist() if self.centers else None,
-            "what": self.what,
+            "faces": [_packed_face(self.xy, face) for face in (first, *self.faces)],
         }
+
+
+def _middle(xy: Array, group: Array, count: int) -> Array:
+    return np.stack([np.median(xy[group == g], axis=0) for g in range(count)])
+
+
+def _packed_face(xy: Array, face: Face) -> dict[str, Any]:
+    count = len(face.groups)
+    return {
+        "group": base64.b64encode(face.group.astype(np.uint8).tobytes()).decode(),
+        "groups": list(face.groups),
+        "colors": list(face.colors),
+        "sizes": np.bincount(face.group, minlength=count).tolist(),
+        "centers": np.round(_middle(xy, face.group, count) * 65535).astype(int).tolist() if face.centers else None,
+        "what": face.what,
+    }
 
 
 def pca(z: Array) -> Array:
@@ -108,6 +165,17 @@ def _umap(z: Array, seed: int) -> Array:
     return np.asarray(umap.UMAP(n_components=2, metric="cosine", random_state=seed).fit_transform(z))
 
 
+def _tsne(z: Array, seed: int) -> Array:
+    from sklearn.manifold import TSNE
+
+    rows = _unit(z)
+    rows = np.pad(rows, ((0, 0), (0, max(0, 2 - rows.shape[1]))))
+    perplexity = min(_PERPLEXITY, (len(rows) - 1) / 3)
+    if len(rows) < _FEWEST:
+        return pca(z)
+    return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(rows))
+
+
 def make_picture(
     z: Array,
     names: Sequence[Any],
@@ -117,27 +185,40 @@ def make_picture(
     what: str = "class",
     projection: str = "pca",
     seed: int = 0,
+    drawn: str = "",
+    faces: Sequence[Face] = (),
 ) -> Picture | None:
     """A picture of the embedding `z` (N, d); None when there is nothing to draw.
+
+    Args:
+        z: the vectors.
+        names: of the nodes.
+        labels: (N,) groups.
+        degree: (N,) number of neighbours.
+        what: what a label is.
+        projection: ``pca``, ``tsne`` (minutes above some 10 000 nodes) or ``umap``.
+        seed: of the drawing order, of t-SNE and of UMAP.
+        drawn: what the vectors are; goes into the note.
+        faces: other ways to colour the nodes, in their order.
 
     Above 200 000 nodes a seeded sample is drawn, and the note says so. Points are shuffled so that no group is drawn
     on top of the others. Without `labels` the colour is the number of neighbours.
 
     Raises:
-        UnknownNameError: `projection` is neither ``pca`` nor ``umap``.
+        UnknownNameError: no such projection.
         MissingExtraError: ``umap`` without umap-learn.
     """
-    if projection not in ("pca", "umap"):
-        raise UnknownNameError(f'Unknown projection "{projection}".', hint="pca or umap")
+    if projection not in _AXES:
+        raise UnknownNameError(f'Unknown projection "{projection}".', hint="pca, tsne or umap")
     if not len(z):
         return None
     order = np.random.default_rng(seed).permutation(len(z))[:MAX_POINTS]
-    flat = pca(z)[order] if projection == "pca" else _umap(z[order], seed)
+    flat = pca(z)[order] if projection == "pca" else {"umap": _umap, "tsne": _tsne}[projection](z[order], seed)
     group, groups, colors = _groups(
         None if labels is None else labels[order], None if degree is None else degree[order]
     )
     shown = f"{len(order):,} of {len(z):,} nodes".replace(",", " ") if len(order) < len(z) else "All nodes"
-    axes = "first two principal components of the unit vectors" if projection == "pca" else "UMAP, cosine"
+    axes = _AXES[projection] + (f" of {drawn}" if drawn else "")
     by = what if labels is not None else "number of neighbours"
     repeated = (
         f" Colours repeat after {len(PALETTE)} groups." if labels is not None and len(groups) > len(PALETTE) else ""
@@ -151,6 +232,7 @@ def make_picture(
         what=what if labels is not None else "degree",
         centers=labels is not None and len(groups) > 1,
         note=f"{shown}: {axes}, coloured by {by}.{repeated}",
+        faces=[dataclasses.replace(face, group=face.group[order]) for face in faces],
     )
 
 

@@ -1,0 +1,3 @@
+"""What `graphrep cluster` does: inputs, clusterings over methods and seeds, judgement without labels, files, a page."""
+
+from __future__ import annotations
