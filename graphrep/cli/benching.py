@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphrep.cli.benching_clusters import cluster_line, cluster_run, cluster_table
 from graphrep.cli.console import Console, to_json
 from graphrep.cli.graphs import find_graph
 from graphrep.cli.judging import mean_std
@@ -32,12 +33,14 @@ class Variant:
         method: a registered method.
         params: beside those of its recipe.
         base: label of the row that it is compared with on the same seeds.
+        recipe: what follows the set's name in the name of its recipe.
     """
 
     label: str
     method: str
     params: dict[str, Any] = field(default_factory=dict)
     base: str | None = None
+    recipe: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Suite:
     variants: dict[str, tuple[Variant, ...]]
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
-    protocols: tuple[str, ...]
+    protocols: tuple[str, ...]  # none: clusters are judged
 
 
 def _with_pot(method: str, title: str, weight: float) -> tuple[Variant, ...]:
@@ -81,6 +84,22 @@ SUITES: dict[str, Suite] = {
         methods=("ccassg", "grace"),
         datasets=("cora", "citeseer"),
         protocols=("planetoid",),
+    ),
+    "clustering": Suite(
+        variants={
+            "scgc": (Variant("SCGC*", "scgc"), Variant("SCGC", "scgc", {"variant": "full"}, recipe="_full")),
+            "pamc": (Variant("PamC", "pamc"),),
+            "baselines": (
+                Variant("k-means, raw features", "kmeans"),
+                Variant("k-means, smoothed features", "smooth"),
+                Variant("spectral", "spectral-clustering"),
+                Variant("Louvain, K wanted", "louvain"),
+                Variant("Leiden, K wanted", "leiden"),
+            ),
+        },
+        methods=("scgc", "pamc", "baselines"),
+        datasets=("acm", "dblp", "clustering/citeseer", "usps", "cora", "eat", "digits"),
+        protocols=(),
     ),
 }
 
@@ -122,7 +141,7 @@ def run_suite(
         raise UnknownNameError(f"{name} has no method {unknown[0]}.", hint=", ".join(suite.variants))
     names = list(datasets or suite.datasets)
     jobs = [
-        _Job(dataset, variant, seed, {**_settings(variant, dataset), **changes, "seed": seed})
+        _Job(dataset, variant, seed, {**_settings(variant, dataset), **_taken(changes, variant, suite), "seed": seed})
         for dataset in names
         for method in chosen
         for variant in suite.variants[method]
@@ -141,11 +160,14 @@ def run_suite(
     for number, job in enumerate(todo, start=1):
         if job.dataset not in graphs:
             graphs = {job.dataset: find_graph(job.dataset, data_dir=data_dir)}
-        row = _run(job, graphs[job.dataset], suite.protocols)
+        row = _run(job, graphs[job.dataset], suite.protocols) if suite.protocols else _cluster(job, graphs[job.dataset])
         rows.append(row)
         write_text(out, to_json({**head, "rows": rows}, indent=1) + "\n")
         left = (time.perf_counter() - started) / number * (len(todo) - number)
-        console.note(_line(row) + (f"   about {left / 60:.0f} min left" if left > 60 else ""))
+        console.note(
+            (_line if suite.protocols else cluster_line)(row)
+            + (f"   about {left / 60:.0f} min left" if left > 60 else "")
+        )
     wanted = [job.key for job in jobs]
     table = _table(suite, names, chosen, [r for r in rows if _is_among(r, wanted)])
     for line in table:
@@ -157,13 +179,27 @@ def run_suite(
 
 def _settings(variant: Variant, dataset: str) -> dict[str, Any]:
     """Parameters of the recipe for this set, then the variant's; a method without recipes takes its defaults."""
-    found = _recipe(variant.method, dataset)
+    found = _recipe(variant, dataset)
     return {**(found.params if found else {}), **variant.params}
 
 
-def _recipe(method: str, dataset: str) -> Recipe | None:
-    name = f"{method}/{dataset.rpartition('/')[2]}"
+def _taken(changes: Mapping[str, Any], variant: Variant, suite: Suite) -> dict[str, Any]:
+    """All of the changes; where methods that train stand beside others, those that the method has."""
+    if suite.protocols:
+        return dict(changes)
+    known = METHODS[variant.method].load()._parameters()
+    return {name: value for name, value in changes.items() if name in known}
+
+
+def _recipe(variant: Variant, dataset: str) -> Recipe | None:
+    name = f"{variant.method}/{dataset.rpartition('/')[2]}{variant.recipe}"
     return recipe(name) if name in recipe_names() else None
+
+
+def _cluster(job: _Job, graph: Any) -> dict[str, Any]:
+    method = METHODS[job.variant.method].load()
+    params = {name: tuple(v) if isinstance(v, list) else v for name, v in job.params.items()}
+    return {**job.key, "method": job.variant.method, **cluster_run(method, params, job.dataset, graph)}
 
 
 def _known(out: Path) -> list[dict[str, Any]]:
@@ -227,6 +263,8 @@ def _table(
 ) -> list[str]:
     """Markdown: means and sample deviations over seeds, and the paired difference to the base row."""
     variants = [variant for method in methods for variant in suite.variants[method]]
+    if not suite.protocols:
+        return cluster_table(datasets, [variant.label for variant in variants], rows)
     columns = [f"{name}: micro-F1 | macro-F1" for name in suite.protocols]
     head = ["data set", "method", "seeds", *" | ".join(columns).split(" | "), "published", "s / epoch", "peak GiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -238,7 +276,7 @@ def _table(
             cells = [dataset, variant.label, str(len(own))]
             for protocol in suite.protocols:
                 cells += [_cell(own, rows, dataset, variant, protocol, score) for score in ("micro_f1", "macro_f1")]
-            found = _recipe(variant.method, dataset)
+            found = _recipe(variant, dataset)
             cells.append(_published(found) if variant.base is None else "")
             cells.append(f"{np.median([r['seconds_per_epoch'] for r in own]):.3g}")
             cells.append(f"{max(r['peak_memory_bytes'] for r in own) / 2**30:.2f}")

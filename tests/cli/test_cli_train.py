@@ -167,6 +167,29 @@ def test_interrupted_training_goes_on_where_it_stopped(run: Run, folder: Path) -
     assert epochs == list(range(1, done + 3))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_bench_of_clusterings(run: Run, folder: Path) -> None:
+    command = [
+        "bench", "clustering", "--datasets", "digits", "--methods", "pamc,baselines", "--runs", "2",
+        "--set", "epochs=8", "--set", "pretrain_epochs=2", "--set", "hidden_dims=[32]",
+    ]  # fmt: skip
+    result = run(*command)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("| digits")]
+    rules = [line.split(" | ")[2] for line in lines if "PamC" in line]
+    assert rules == ["label-free stop", "last epoch", "oracle"]
+    assert len(lines) == 3 + 5
+    rows = json.loads((folder / "runs" / "bench-clustering.json").read_text())["rows"]
+    learned = [row["scores"] for row in rows if row["label"] == "PamC"]
+    assert len(learned) == 2
+    for scores in learned:
+        for name, best in scores["oracle"].items():
+            assert 0 < scores["last epoch"][name] <= best <= 100
+            assert scores["label-free stop"][name] <= best
+    smooth = next(row["scores"] for row in rows if row["label"] == "k-means, smoothed features")
+    assert smooth["last epoch"]["acc"] > 50
+    assert "0 of them" not in run(*command).stdout
+
+
 def test_bench_on_a_given_split(run: Run, folder: Path) -> None:
     graph = gr.load("digits")
     parts = torch.randperm(graph.num_nodes, generator=torch.Generator().manual_seed(0)).split([200, 300, 1297])
