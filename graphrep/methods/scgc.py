@@ -291,6 +291,9 @@ class SCGC(ClusterMixin, TrainedEstimator):
         super()._check(graph)
         check_settings(self, graph.num_nodes)
 
+    def _check_known(self, graph: Graph) -> None:
+        self._check_features(graph)  # one node by itself is labelled too
+
     def _module(self, in_channels: int) -> nn.Module:
         encoder = FeatureMLP(in_channels, self.hidden_dims, self.dim)
         return ClusterModule(encoder, int(self.num_clusters or 0), df=self.df)

@@ -150,7 +150,7 @@ class TrainedEstimator(Estimator):
         """The graph, when the trained module takes it."""
         module: nn.Module = self._fitted("module_")
         found: Graph = Graph.coerce(graph)
-        self._check(found)
+        self._check_known(found)
         wanted = self._width(module)
         if wanted is not None and found.num_features != wanted:
             origin = self.__dict__.get("_origin", "The model")
@@ -239,10 +239,17 @@ class TrainedEstimator(Estimator):
         name = type(self).__name__.lower()
         if graph.num_nodes < 2:
             raise EmptyGraphError(f"{name} contrasts nodes, and the graph has {graph.num_nodes}.", hint="2 or more")
+        self._check_features(graph)
+
+    def _check_known(self, graph: Graph) -> None:
+        """Raises unless a trained module can take the graph; not what only training needs, where that differs."""
+        self._check(graph)
+
+    def _check_features(self, graph: Graph) -> None:
         if self._needs_features and not graph.num_features:
             where = graph.name or "the graph"
             raise MissingFeaturesError(
-                f"{name} needs node features and {where} has none.",
+                f"{type(self).__name__.lower()} needs node features and {where} has none.",
                 hint="--features FILE, --features degree|onehot|fastrp, or -m fastrp, which needs none",
             )
 
