@@ -105,6 +105,7 @@ class SCGC(ClusterMixin, TrainedEstimator):
     """
 
     _left_out = ("decoder.", "course.")
+    _check_known = TrainedEstimator._check_features  # one node by itself is labelled too
     _oracle: Any = None  # known classes while `fit` runs
     _heard: list[str]  # about the graph, for the notes
 
@@ -269,8 +270,6 @@ class SCGC(ClusterMixin, TrainedEstimator):
         """(N,) labels of nodes by their features; takes what :meth:`embed` takes."""
         return self.predict_proba(graph).argmax(1)
 
-    # the method
-
     def _pull(self, num_nodes: int) -> Pull:
         """The contrast of a step."""
         if self.negatives == "pamc":
@@ -290,9 +289,6 @@ class SCGC(ClusterMixin, TrainedEstimator):
     def _check(self, graph: Graph) -> None:
         super()._check(graph)
         check_settings(self, graph.num_nodes)
-
-    def _check_known(self, graph: Graph) -> None:
-        self._check_features(graph)  # one node by itself is labelled too
 
     def _module(self, in_channels: int) -> nn.Module:
         encoder = FeatureMLP(in_channels, self.hidden_dims, self.dim)
