@@ -170,4 +170,162 @@ METHODS: dict[str, Entry] = {
   year      = {2021}
 }""",
     ),
+    "scgc": Entry(
+        target="graphrep.methods.scgc:SCGC",
+        task="cluster",
+        summary="an encoder of features drawn towards the graph by its loss; labels new nodes without their edges",
+        needs=("features",),
+        bibtex="""@misc{kulatilleke2022scgc,
+  title         = {{SCGC}: Self-Supervised Contrastive Graph Clustering},
+  author        = {Kulatilleke, Gayan K. and Portmann, Marius and Chandra, Shekhar S.},
+  year          = {2022},
+  eprint        = {2204.12656},
+  archiveprefix = {arXiv}
+}
+
+@inproceedings{xie2016unsupervised,
+  title     = {Unsupervised Deep Embedding for Clustering Analysis},
+  author    = {Xie, Junyuan and Girshick, Ross and Farhadi, Ali},
+  booktitle = {Proceedings of the 33rd International Conference on Machine Learning},
+  year      = {2016}
+}""",
+    ),
+    "pamc": Entry(
+        target="graphrep.methods.pamc:PamC",
+        task="cluster",
+        summary="scgc in which clusters repel each other instead of all nodes; linear in nodes and edges",
+        needs=("features",),
+        bibtex="""@misc{kulatilleke2022efficient,
+  title         = {Efficient block contrastive learning via parameter-free meta-node approximation},
+  author        = {Kulatilleke, Gayan K. and Portmann, Marius and Chandra, Shekhar S.},
+  year          = {2022},
+  eprint        = {2209.14067},
+  archiveprefix = {arXiv}
+}""",
+    ),
+    "kmeans": Entry(
+        target="graphrep.methods.kmeans:KMeans",
+        task="cluster",
+        summary="k-means on the features alone",
+        needs=("features",),
+        bibtex="""@article{lloyd1982least,
+  title   = {Least Squares Quantization in {PCM}},
+  author  = {Lloyd, Stuart P.},
+  journal = {IEEE Transactions on Information Theory},
+  volume  = {28},
+  number  = {2},
+  pages   = {129--137},
+  year    = {1982},
+  doi     = {10.1109/TIT.1982.1056489}
+}
+
+@inproceedings{arthur2007kmeans,
+  title     = {k-means++: The Advantages of Careful Seeding},
+  author    = {Arthur, David and Vassilvitskii, Sergei},
+  booktitle = {Proceedings of the 18th Annual ACM-SIAM Symposium on Discrete Algorithms},
+  pages     = {1027--1035},
+  year      = {2007}
+}""",
+    ),
+    "smooth": Entry(
+        target="graphrep.methods.smooth:SmoothedKMeans",
+        task="cluster",
+        summary="k-means on features averaged over the graph; no training",
+        needs=("features",),
+        bibtex="""@inproceedings{wu2019simplifying,
+  title     = {Simplifying Graph Convolutional Networks},
+  author    = {Wu, Felix and Souza, Amauri and Zhang, Tianyi and Fifty, Christopher and Yu, Tao and Weinberger, Kilian},
+  booktitle = {Proceedings of the 36th International Conference on Machine Learning},
+  pages     = {6861--6871},
+  year      = {2019}
+}
+
+@inproceedings{zhang2019attributed,
+  title     = {Attributed Graph Clustering via Adaptive Graph Convolution},
+  author    = {Zhang, Xiaotong and Liu, Han and Li, Qimai and Wu, Xiao-Ming},
+  booktitle = {Proceedings of the 28th International Joint Conference on Artificial Intelligence},
+  pages     = {4327--4333},
+  year      = {2019},
+  doi       = {10.24963/ijcai.2019/601}
+}""",
+    ),
+    "spectral-clustering": Entry(
+        target="graphrep.methods.spectral_clustering:SpectralClustering",
+        task="cluster",
+        summary="k-means on the leading eigenvectors of the graph; no features needed",
+        bibtex="""@inproceedings{ng2001spectral,
+  title     = {On Spectral Clustering: Analysis and an Algorithm},
+  author    = {Ng, Andrew Y. and Jordan, Michael I. and Weiss, Yair},
+  booktitle = {Advances in Neural Information Processing Systems 14},
+  pages     = {849--856},
+  year      = {2001}
+}
+
+@inproceedings{qin2013regularized,
+  title     = {Regularized Spectral Clustering under the Degree-Corrected Stochastic Blockmodel},
+  author    = {Qin, Tai and Rohe, Karl},
+  booktitle = {Advances in Neural Information Processing Systems 26},
+  pages     = {3120--3128},
+  year      = {2013}
+}""",
+    ),
+    "louvain": Entry(
+        target="graphrep.methods.communities:Louvain",
+        task="cluster",
+        summary="communities of large modularity, compiled here; no features needed, a number of its own or K",
+        bibtex="""@article{blondel2008fast,
+  title   = {Fast Unfolding of Communities in Large Networks},
+  author  = {Blondel, Vincent D. and Guillaume, Jean-Loup and Lambiotte, Renaud and Lefebvre, Etienne},
+  journal = {Journal of Statistical Mechanics: Theory and Experiment},
+  volume  = {2008},
+  number  = {10},
+  pages   = {P10008},
+  year    = {2008},
+  doi     = {10.1088/1742-5468/2008/10/P10008}
+}""",
+    ),
+    "leiden": Entry(
+        target="graphrep.methods.communities:Leiden",
+        task="cluster",
+        summary="as louvain, by the package leidenalg (extra [leiden])",
+        bibtex="""@article{traag2019louvain,
+  title   = {From {Louvain} to {Leiden}: Guaranteeing Well-Connected Communities},
+  author  = {Traag, Vincent A. and Waltman, Ludo and van Eck, Nees Jan},
+  journal = {Scientific Reports},
+  volume  = {9},
+  pages   = {5233},
+  year    = {2019},
+  doi     = {10.1038/s41598-019-41695-z}
+}""",
+    ),
+    "dmon": Entry(
+        target="graphrep.methods.dmon:DMoN",
+        task="cluster",
+        summary="a graph convolution trained for the modularity of its soft clusters",
+        needs=("features",),
+        bibtex="""@article{tsitsulin2023graph,
+  title   = {Graph Clustering with Graph Neural Networks},
+  author  = {Tsitsulin, Anton and Palowitch, John and Perozzi, Bryan and M{\\"u}ller, Emmanuel},
+  journal = {Journal of Machine Learning Research},
+  volume  = {24},
+  number  = {127},
+  pages   = {1--21},
+  year    = {2023}
+}""",
+    ),
+    "embed-kmeans": Entry(
+        target="graphrep.methods.kmeans:EmbeddingKMeans",
+        task="cluster",
+        summary="k-means on the vectors of an embedding method (fastrp, grace, ...)",
+        bibtex="""@article{lloyd1982least,
+  title   = {Least Squares Quantization in {PCM}},
+  author  = {Lloyd, Stuart P.},
+  journal = {IEEE Transactions on Information Theory},
+  volume  = {28},
+  number  = {2},
+  pages   = {129--137},
+  year    = {1982},
+  doi     = {10.1109/TIT.1982.1056489}
+}""",
+    ),
 }

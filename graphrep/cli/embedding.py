@@ -255,6 +255,8 @@ def _finish(console: Console, job: Run, z: Any, outputs: Outputs) -> None:
         result["training"] = {**history.to_dict(), "epochs": len(history.epochs)}
         if history.epochs:
             result["training"]["loss"] = history.epochs[-1].loss
+    if hasattr(job.model, "labels_"):
+        result["clusters"] = _clusters(console, job)
     _draw(job, z, outputs, result)
     job.folder.result(result)
     job.folder.drop_checkpoint()
@@ -268,6 +270,29 @@ def _finish(console: Console, job: Run, z: Any, outputs: Outputs) -> None:
     for line in console.lines:
         job.folder.log(line)
     console.finish(result, path=plan.out)
+
+
+def _clusters(console: Console, job: Run) -> dict[str, Any]:
+    """Writes the labels of a clusterer into the run's folder, and says what there is to know of them."""
+    import csv
+    import io
+
+    from graphrep.cli.nodes import id_array
+
+    model, path, text = job.model, job.plan.run_dir / "clusters.csv", io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "cluster", "share"))
+    ids = id_array(job.graph.ids, job.graph.num_nodes).tolist()
+    shares = model.probabilities_.amax(1).tolist()
+    for node, label, share in zip(ids, model.labels_.tolist(), shares, strict=True):
+        writer.writerow((node, label, f"{share:.6g}"))
+    write_text(path, text.getvalue())
+    sizes = model.labels_.bincount().tolist()
+    console.say(f"  {model.num_clusters_} clusters of {min(sizes)} to {max(sizes)} nodes")
+    for note in model.notes_:
+        console.say(f"  {note}")
+    console.say(f"Wrote {path} (id, cluster, share)")
+    return {"file": str(path), "num_clusters": model.num_clusters_, "sizes": sizes, "notes": model.notes_}
 
 
 def _draw(job: Run, z: Any, outputs: Outputs, result: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "text": (("transformers",), "text-attributed graphs"),
     "ogb": (("ogb", "pandas"), "OGB data sets and evaluators"),
     "ann": (("faiss",), "nearest neighbours above a million nodes"),
+    "leiden": (("leidenalg",), "communities by the Leiden method"),
     "viz": (("matplotlib", "umap"), "pictures in reports"),
     "parquet": (("pyarrow",), "parquet and arrow in and out"),
     "anndata": (("anndata",), ".h5ad files of single-cell analysis in and out"),

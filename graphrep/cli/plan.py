@@ -52,16 +52,20 @@ def gather(layers: Sequence[Layer], recipe_name: str | None, config: Path | None
     if not run.get("graph"):
         raise GraphrepError("No graph was given.", hint="graphrep embed edges.csv; names: graphrep list datasets")
     entry = lookup(str(run["method"]), METHODS, kind="method")
-    if entry.task != "embed":
-        raise UnknownNameError(f"{run['method']} is for {entry.task}, not for embedding.", hint="--method fastrp")
+    if entry.task != "embed" and not (entry.task == "cluster" and run.get("command") == "train"):
+        raise _no_embedding(str(run["method"]), entry.task)
     return settings
+
+
+def _no_embedding(method: str, task: str) -> UnknownNameError:
+    return UnknownNameError(f"{method} is for {task}, not for embedding.", hint="--method fastrp")
 
 
 def build(settings: Settings) -> Any:
     """The estimator with its parameters; afterwards `settings` holds every parameter, defaults included.
 
     Raises:
-        UnknownNameError: a parameter that the method does not have.
+        UnknownNameError: a parameter that the method does not have, or a method that makes no vectors.
         DTypeError: an unknown precision.
     """
     method = str(settings["run"]["method"])
@@ -70,7 +74,10 @@ def build(settings: Settings) -> Any:
         settings["params"]["precision"] = settings["params"].pop("dtype")
     check_params(method, settings["params"])
     params = {name: _to_dtype(name, value) for name, value in settings["params"].items()}
-    model = METHODS[method].load()(**params)
+    kind = METHODS[method].load()
+    if not hasattr(kind, "fit_transform"):  # a clusterer that makes no vectors
+        raise _no_embedding(method, METHODS[method].task)
+    model = kind(**params)
     settings["params"] = {name: plain(value) for name, value in model.get_params().items() if value is not None}
     return model
 

@@ -57,7 +57,7 @@ class EpochProgress(Callback):
 
     def start(self, config: Any, done: int) -> None:
         """`done` epochs were trained before."""
-        self._epochs, self._first, self.done = config.epochs, done + 1, done
+        self._epochs, self._first, self.done, self._told = config.epochs, done + 1, done, False
         if self._bar is not None:
             if self._task is not None:  # the second training of one fit
                 self._bar.remove_task(self._task)

@@ -1,4 +1,4 @@
-"""Clusters without labels: modularity, conductance and coverage on the graph, silhouette on the vectors."""
+"""Clusters without labels: modularity, conductance, coverage of the graph; silhouette, Davies-Bouldin of vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphrep.eval._arrays import as_labels, as_matrix
 from graphrep.eval._links import undirected_links
 from graphrep.eval._result import Result
 
-__all__ = ["PartitionScores", "partition_scores"]
+__all__ = ["PartitionScores", "davies_bouldin", "partition_scores", "silhouette"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -96,20 +96,72 @@ def partition_scores(
         conductance=conductance.tolist(),
         conductance_mean=float(defined.mean()) if defined.size else float("nan"),
         num_undefined=int(np.isnan(conductance).sum()),
-        silhouette=None if rows is None else _silhouette(rows, group, seed),
+        silhouette=None if rows is None else silhouette(rows, group, seed=seed),
         silhouette_rows=0 if rows is None else min(len(rows), _SILHOUETTE_ROWS),
         num_clusters=len(names),
     )
 
 
-def _silhouette(rows: Floats, group: Ints, seed: int) -> float:
+def silhouette(x: Any, c: Any, *, seed: int = 0) -> float:
+    """Mean silhouette (Euclidean) of vectors under a partition: near 1 for tight and distant clusters, 0 for none.
+
+    Args:
+        x: (N, d) vectors.
+        c: (N,) integer labels.
+        seed: of the 20 000 rows that are looked at where there are more.
+
+    Returns:
+        NaN unless there are between 2 and N - 1 clusters. O(N^2 d) time for the N rows looked at.
+
+    Raises:
+        ShapeError: another number of labels than rows.
+
+    Source: Rousseeuw, J. Comput. Appl. Math. 20, 1987.
+
+    Example:
+        >>> round(silhouette([[0.0], [0.1], [5.0], [5.1]], [0, 0, 1, 1]), 2)
+        0.98
+    """
     from sklearn.metrics import silhouette_score
 
-    if len(rows) != len(group):
-        raise ShapeError(f"x has {len(rows)} rows and c has {len(group)} labels.", hint="one row per node")
+    rows, group = _rows_and_labels(x, c)
     if len(rows) > _SILHOUETTE_ROWS:
         chosen = np.random.default_rng(seed).choice(len(rows), _SILHOUETTE_ROWS, replace=False)
         rows, group = rows[chosen], group[chosen]
     if not 2 <= len(np.unique(group)) < len(rows):
         return float("nan")
     return float(silhouette_score(rows, group))
+
+
+def davies_bouldin(x: Any, c: Any) -> float:
+    """Mean over clusters of the largest (spread_a + spread_b) / distance of the means; smaller is better, 0 at best.
+
+    Args:
+        x: (N, d) vectors.
+        c: (N,) integer labels.
+
+    Returns:
+        NaN unless there are between 2 and N - 1 clusters. O(N d + K^2 d) time.
+
+    Raises:
+        ShapeError: another number of labels than rows.
+
+    Source: Davies, Bouldin, IEEE TPAMI 1(2), 1979.
+
+    Example:
+        >>> round(davies_bouldin([[0.0], [0.2], [5.0], [5.2]], [0, 0, 1, 1]), 2)
+        0.04
+    """
+    from sklearn.metrics import davies_bouldin_score
+
+    rows, group = _rows_and_labels(x, c)
+    if not 2 <= len(np.unique(group)) < len(rows):
+        return float("nan")
+    return float(davies_bouldin_score(rows, group))
+
+
+def _rows_and_labels(x: Any, c: Any) -> tuple[Floats, Ints]:
+    rows, group = as_matrix(x, "x"), as_labels(c, "c")
+    if len(rows) != len(group):
+        raise ShapeError(f"x has {len(rows)} rows and c has {len(group)} labels.", hint="one row per node")
+    return rows, group

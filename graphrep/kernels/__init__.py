@@ -6,9 +6,11 @@ from graphrep.kernels._warmup import warmup
 from graphrep.kernels.blockwise import streaming_logsumexp
 from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
 from graphrep.kernels.csr import CSR
+from graphrep.kernels.edge_logsumexp import edge_logsumexp
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.influence import influence_matrix
+from graphrep.kernels.louvain import louvain, modularity
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
 from graphrep.kernels.sampling import sample_neighbors
@@ -33,11 +35,14 @@ __all__ = [
     "backend",
     "common_neighbor_pool",
     "common_neighbors",
+    "edge_logsumexp",
     "edge_softmax",
     "gat_aggregate",
     "gather_csr",
     "gcn_norm",
     "influence_matrix",
+    "louvain",
+    "modularity",
     "random_projection",
     "random_walks",
     "release_memory",

@@ -10,6 +10,7 @@ from graphrep.kernels import _numba
 from graphrep.kernels.blockwise import streaming_logsumexp
 from graphrep.kernels.common_neighbors import common_neighbor_pool, common_neighbors
 from graphrep.kernels.csr import CSR
+from graphrep.kernels.edge_logsumexp import edge_logsumexp
 from graphrep.kernels.edge_softmax import edge_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.sampling import sample_neighbors
@@ -22,8 +23,8 @@ __all__ = ["warmup"]
 
 
 def warmup(*, parallel: bool = True) -> None:
-    """Runs sums, means, maxima, dot products, softmax, attention, pooling over common neighbours and the contrast over
-    all pairs forward and backward in float32, and draws walks, samples and views.
+    """Runs sums, means, maxima, dot products, softmax, attention, pooling over common neighbours and the contrasts over
+    edges and over all pairs forward and backward in float32, and draws walks, samples and views.
 
     The compiled code is kept on disk beside the package or in numba's cache folder; with a filled cache this takes a
     few tenths of a second, without one about a minute.
@@ -50,6 +51,7 @@ def warmup(*, parallel: bool = True) -> None:
             edge_softmax(csr, torch.zeros(num_edges, requires_grad=True)),
             gat_aggregate(csr, x.view(num_nodes, 4, 4), score, score),
             sddmm(csr, x.view(num_nodes, 4, 4), x.view(num_nodes, 4, 4)),
+            edge_logsumexp(csr, x, x, zero_diagonal=True),
             common_neighbor_pool(csr, edges[:, :64], x),
             streaming_logsumexp(x, x, scale=0.1),
         ]

@@ -12,11 +12,23 @@ from torch import Tensor
 
 from graphrep.data.graph import Graph
 from graphrep.kernels import CSR, gcn_norm, spmm
+from graphrep.kernels._select import row_entries
 from graphrep.nn import EdgeDropper, mask_features
 from graphrep.nn._subgraph import sample_subgraph
 from graphrep.nn.encoder import feature_matrix
 
-__all__ = ["Batch", "Rate", "Rates", "Source", "View", "node_batches", "sampled", "scaled_features", "simple_edges"]
+__all__ = [
+    "Batch",
+    "Rate",
+    "Rates",
+    "Source",
+    "View",
+    "node_batches",
+    "rows_of",
+    "sampled",
+    "scaled_features",
+    "simple_edges",
+]
 
 Rate = float | Tensor
 _KIND = ("nodes", "to", "nodes")
@@ -66,17 +78,24 @@ def simple_edges(graph: Graph) -> Tensor:
 
 
 def scaled_features(x: Tensor, scale: str, dtype: torch.dtype) -> Tensor:
-    """Features in `dtype`; ``"row"`` divides each row by the sum of its absolute values (zero rows stay)."""
+    """Features in `dtype`; zero rows stay.
+
+    ``"row"`` divides each row by the sum of its absolute values, ``"unit"`` by its length.
+    """
     x = x.to(dtype)
     if scale == "none":
         return x
+    tiny = torch.finfo(dtype).tiny
     if x.layout == torch.sparse_csr:
         rowptr, values = x.crow_indices(), x.values()
         row = torch.repeat_interleave(rowptr[1:] - rowptr[:-1])
-        total = torch.zeros(x.shape[0], dtype=dtype).index_add_(0, row, values.abs())
-        values = values / total.clamp(min=torch.finfo(dtype).tiny)[row]
+        total = torch.zeros(x.shape[0], dtype=dtype).index_add_(
+            0, row, values.abs() if scale == "row" else values.square()
+        )
+        values = values / (total if scale == "row" else total.sqrt()).clamp(min=tiny)[row]
         return torch.sparse_csr_tensor(rowptr, x.col_indices(), values, size=x.shape, check_invariants=False)
-    return x / x.abs().sum(1, keepdim=True).clamp(min=torch.finfo(dtype).tiny)
+    total = x.abs().sum(1, keepdim=True) if scale == "row" else torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / total.clamp(min=tiny)
 
 
 class Source:
@@ -149,20 +168,17 @@ def sampled(source: Source, nodes: Tensor, fanouts: list[int], rates: Rates, see
     found = sample_subgraph({_KIND: source.pattern}, sizes, {_KIND: fanouts}, {"nodes": nodes}, seed, False, False)
     edges = found.edge[_KIND]
     edge_index = torch.stack([found.row[_KIND], found.col[_KIND]])
-    part = Source(edge_index, _rows(source.x, found.node["nodes"]), undirected=False, lists=source.lists)
+    part = Source(edge_index, rows_of(source.x, found.node["nodes"]), undirected=False, lists=source.lists)
     local = Rates(tuple(r[edges] if isinstance(r, Tensor) else r for r in rates.edges), rates.features)
     return Batch(part, nodes, torch.arange(len(nodes)), local)
 
 
-def _rows(x: Tensor, nodes: Tensor) -> Tensor:
+def rows_of(x: Tensor, nodes: Tensor) -> Tensor:
+    """Rows of a dense or sparse CSR matrix."""
     if x.layout == torch.strided:
         return x[nodes]
-    rowptr = x.crow_indices()
-    start, length = rowptr[nodes], rowptr[nodes + 1] - rowptr[nodes]
-    ends = length.cumsum(0)
-    place = torch.arange(int(ends[-1]) if len(ends) else 0) + torch.repeat_interleave(start - (ends - length), length)
     shape = (len(nodes), x.shape[1])
-    pointer = torch.cat([ends.new_zeros(1), ends])
+    pointer, place = row_entries(x.crow_indices(), nodes)
     return torch.sparse_csr_tensor(
         pointer, x.col_indices()[place], x.values()[place], size=shape, check_invariants=False
     )

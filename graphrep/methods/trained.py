@@ -32,7 +32,7 @@ __all__ = ["WEIGHT_DTYPES", "TrainedEstimator", "inherits_arguments", "load_mode
 
 _TRAINING = (
     "epochs", "lr", "weight_decay", "optimizer", "schedule", "warmup", "clip_norm", "precision", "stop", "patience",
-    "min_delta", "keep", "eval_every", "time_budget", "seed",
+    "min_delta", "min_epochs", "keep", "eval_every", "time_budget", "seed",
 )  # fmt: skip
 WEIGHT_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 
@@ -110,8 +110,9 @@ class TrainedEstimator(Estimator):
         with seeded(self.seed):
             module = self._module(graph.num_features).to(self.device, WEIGHT_DTYPES[self.precision])
         self.module_, self.ids_, self.trained_on_ = module, graph.ids, graph.name
-        self.history_ = train(
-            self._task(module, graph),
+        self.history_ = self._train(
+            module,
+            graph,
             config,
             callbacks=callbacks,
             checkpoint=checkpoint,
@@ -122,6 +123,10 @@ class TrainedEstimator(Estimator):
         )
         self.embedding_ = self.embed(graph)
         return self
+
+    def _train(self, module: nn.Module, graph: Graph, config: TrainConfig, **options: Any) -> History:
+        """Trains `module`; `options` are those of :func:`graphrep.train.train`."""
+        return train(self._task(module, graph), config, **options)
 
     def fit_transform(self, graph: Any, **training: Any) -> Tensor:
         """:meth:`fit`, then the (N, dim) embedding; `training` holds the arguments of :meth:`fit`."""
@@ -175,8 +180,9 @@ class TrainedEstimator(Estimator):
         folder.mkdir(parents=True, exist_ok=True)
         state = module.state_dict().items()
         tensors = {f"module.{name}": value for name, value in state if not name.startswith(self._left_out)}
-        tensors |= {"embedding": self.embedding_, **pack_ids(self.ids_)}
-        facts = {"graphrep": self._format(), "in_channels": str(self._width(module) or 0)}
+        results, told = self._results()
+        tensors |= {"embedding": self.embedding_, **pack_ids(self.ids_), **results}
+        facts = {**told, "graphrep": self._format(), "in_channels": str(self._width(module) or 0)}
         facts["trained_on"] = self.trained_on_ or ""
         write_tensors(folder / "model.safetensors", tensors, facts)
         with atomic_write(folder / "model.toml") as file:
@@ -200,6 +206,7 @@ class TrainedEstimator(Estimator):
             part = {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
             module.load_state_dict(part)
             model.embedding_ = tensors["embedding"]
+            model._restore(tensors, facts)
         except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise FileFormatError(f"{folder} cannot be read: {reason}.", hint="model.save(path)") from error
@@ -207,6 +214,19 @@ class TrainedEstimator(Estimator):
         model.trained_on_ = facts.get("trained_on") or None
         model._origin = folder / "model.safetensors"
         return model
+
+    def _results(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """What `fit` found beside the embedding, for the file: tensors and texts."""
+        return {}, {}
+
+    def _restore(self, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+        """Takes back what :meth:`_results` gave."""
+
+    def _fingerprint(self, free: Sequence[str]) -> str:
+        """The settings as text, but for those that a resumed run may change."""
+        params = {name: tuple(v) if isinstance(v, list) else v for name, v in self.get_params().items()}
+        settings = ", ".join(f"{k}={v!r}" for k, v in params.items() if k not in free and not callable(v))
+        return f"{type(self).__name__}({settings})"
 
     @classmethod
     def _format(cls) -> str:

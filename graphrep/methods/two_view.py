@@ -19,6 +19,8 @@ from graphrep.nn.encoder import GCNEncoder
 
 __all__ = ["TwoViewEstimator"]
 
+_FREE = ("epochs", "time_budget", "patience", "min_delta", "stop", "keep", "eval_every", "device")  # when resumed
+
 
 class TwoViewEstimator(TrainedEstimator):
     """Two random views of a graph, one encoder, and a loss that tells each node's other view from other nodes.
@@ -206,9 +208,6 @@ class TwoViewEstimator(TrainedEstimator):
         if self.pot:
             bounded = Compactness(source, rates, module.encoder, bound=self.pot_bound, num_nodes=self.pot_nodes)
             compactness = (bounded, self.pot_weight)
-        params = {k: tuple(v) if isinstance(v, list) else v for k, v in self.get_params().items()}
-        free = ("epochs", "time_budget", "patience", "min_delta", "stop", "keep", "eval_every", "device")
-        settings = ", ".join(f"{k}={v!r}" for k, v in params.items() if k not in free and not callable(v))
         return TwoViewTask(
             module,
             source,
@@ -219,7 +218,7 @@ class TwoViewEstimator(TrainedEstimator):
             num_neighbors=None if self.num_neighbors is None else [int(n) for n in self.num_neighbors],
             steps_per_epoch=self.steps_per_epoch,
             between=self._between(source.num_nodes),
-            fingerprint=f"{type(self).__name__}({settings})",
+            fingerprint=self._fingerprint(_FREE),
         )
 
     def _width(self, module: nn.Module) -> int | None:

@@ -6,7 +6,9 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "AutoEncoder": "autoencoder",
     "EdgeDropper": "views",
+    "FeatureMLP": "autoencoder",
     "GATConv": "gat_conv",
     "GCNConv": "gcn_conv",
     "GCNEncoder": "encoder",

@@ -2,6 +2,7 @@
 
 from graphrep.objectives.bootstrap import BootstrapLoss, bootstrap
 from graphrep.objectives.cca_ssg import CCASSGLoss, cca_ssg
+from graphrep.objectives.clustering import ClusteringKLLoss, clustering_kl, student_t, target_distribution
 from graphrep.objectives.compactness import (
     POTLoss,
     adjacency_bounds,
@@ -13,9 +14,12 @@ from graphrep.objectives.compactness import (
 from graphrep.objectives.decoupled import DecoupledContrastiveLoss, decoupled_contrastive
 from graphrep.objectives.guided import guided_negatives
 from graphrep.objectives.in_batch import InBatchInfoNCELoss, in_batch_info_nce
+from graphrep.objectives.influence import InfluenceContrastLoss, influence_contrast
 from graphrep.objectives.infonce import InfoNCELoss, info_nce
 from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
 from graphrep.objectives.matryoshka import matryoshka
+from graphrep.objectives.meta_nodes import PamCLoss, pamc
+from graphrep.objectives.modularity import DMoNLoss, dmon_loss, spectral_modularity
 from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
 from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
 from graphrep.objectives.temperatures import IndividualTemperatures
@@ -24,29 +28,40 @@ __all__ = [
     "BetaMixture",
     "BootstrapLoss",
     "CCASSGLoss",
+    "ClusteringKLLoss",
+    "DMoNLoss",
     "DecoupledContrastiveLoss",
     "InBatchInfoNCELoss",
     "IndividualTemperatures",
+    "InfluenceContrastLoss",
     "InfoNCELoss",
     "MVDHELLoss",
     "MVInfoNCELoss",
     "MannWhitneyLoss",
     "POTLoss",
+    "PamCLoss",
     "ProGCLContrastLoss",
     "adjacency_bounds",
     "bootstrap",
     "cca_ssg",
+    "clustering_kl",
     "contrast_vectors",
     "decoupled_contrastive",
+    "dmon_loss",
     "gcn_bounds",
     "guided_negatives",
     "in_batch_info_nce",
+    "influence_contrast",
     "info_nce",
     "mann_whitney",
     "matryoshka",
     "mv_dhel",
     "mv_info_nce",
     "node_compactness",
+    "pamc",
     "pot",
     "progcl_contrast",
+    "spectral_modularity",
+    "student_t",
+    "target_distribution",
 ]

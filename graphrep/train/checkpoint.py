@@ -16,10 +16,12 @@ from graphrep.errors import CheckpointMismatchError, FileFormatError
 from graphrep.train.config import TrainConfig
 from graphrep.train.task import EpochLog, History
 
-__all__ = ["State", "clone", "is_finite", "load_state", "save_state"]
+__all__ = ["State", "clone", "is_finite", "load_state", "save_state", "saved_history"]
 
 _FORMAT = "graphrep training 1"
-_FREE = ("epochs", "time_budget", "patience", "min_delta", "stop", "keep", "eval_every")  # may differ when resumed
+_FREE = (  # may differ when resumed
+    "epochs", "time_budget", "patience", "min_delta", "min_epochs", "stop", "keep", "eval_every",
+)  # fmt: skip
 
 
 @dataclasses.dataclass
@@ -108,12 +110,29 @@ def load_state(path: str | os.PathLike[str], config: TrainConfig, fingerprint: s
     )
 
 
+def saved_history(path: str | os.PathLike[str], fingerprint: str) -> History | None:
+    """The course of the training in a state if it has this fingerprint, for methods that train in several stages.
+
+    Raises:
+        FileFormatError: no state of a training.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+        return _history(facts["history"]) if facts["fingerprint"] == fingerprint else None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path} does not hold the state of a training: {error}.", hint="start again") from error
+
+
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _history(facts: dict[str, Any]) -> History:
-    return History(**{**facts, "epochs": [EpochLog(**log) for log in facts["epochs"]]})
+    epochs = [EpochLog(**log) for log in facts["epochs"]]
+    return History(**{**facts, "epochs": epochs, "earlier": [_history(before) for before in facts.get("earlier", ())]})
 
 
 def _check(path: Path, saved: dict[str, Any], print_saved: Any, config: TrainConfig, fingerprint: str) -> None:

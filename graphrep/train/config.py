@@ -14,7 +14,7 @@ _CHOICES = {
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("constant", "cosine"),
     "precision": ("float32", "float64", "bfloat16"),
-    "stop": ("none", "loss", "rankme"),
+    "stop": ("none", "loss", "rankme", "changed"),
     "keep": ("last", "best"),
 }
 
@@ -34,9 +34,11 @@ class TrainConfig:
         precision: ``float32``, ``float64``, or ``bfloat16``: matrix products under autocast, weights in float32.
         stop: ``loss``: when the training loss has not fallen by `min_delta` of itself for `patience` epochs;
             ``rankme``: when RankMe of the embedding has not risen by `min_delta` of itself for `patience` epochs
-            (looked at every `eval_every`); ``none``: all epochs.
+            (looked at every `eval_every`); ``changed``, for tasks that cluster: when fewer than the share `min_delta`
+            of the nodes changed their cluster within `patience` epochs; ``none``: all epochs.
         patience: see `stop`, in epochs.
-        min_delta: see `stop`, relative.
+        min_delta: see `stop`, relative; for ``changed`` a share of the nodes.
+        min_epochs: epochs before which no rule stops.
         keep: the state at the end: ``last``, or ``best`` by the signal of `stop` (by the loss when that is ``none``).
         eval_every: epochs between two looks at the embedding (RankMe, collapse); 0: never.
         time_budget: seconds after which no further epoch begins; None: no limit.
@@ -57,6 +59,7 @@ class TrainConfig:
     stop: str = "none"
     patience: int = 50
     min_delta: float = 0.0
+    min_epochs: int = 0
     keep: str = "last"
     eval_every: int = 20
     time_budget: float | None = None
@@ -67,7 +70,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value not in choices:
                 raise UnknownNameError(f'{name} is "{value}".', hint="one of " + ", ".join(choices))
-        for name, low in (("epochs", 0), ("warmup", 0), ("patience", 1), ("eval_every", 0)):
+        for name, low in (("epochs", 0), ("warmup", 0), ("patience", 1), ("min_epochs", 0), ("eval_every", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise GraphrepError(

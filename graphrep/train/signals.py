@@ -9,6 +9,7 @@ import warnings
 import torch
 from torch import Tensor
 
+from graphrep.errors import GraphrepError
 from graphrep.eval.spectrum import mean_feature_std, rankme
 from graphrep.train.config import TrainConfig
 
@@ -50,7 +51,7 @@ def warn_of_collapse(signals: dict[str, float], shape: torch.Size, epoch: int) -
 
 @dataclasses.dataclass
 class Plateau:
-    """Follows the signal of the stop rule: the loss (lower is better) or RankMe (higher is better).
+    """Follows the signal of the stop rule: the loss or the share of nodes that changed (low is good), RankMe (high).
 
     Attributes:
         best: best value so far; NaN before the first.
@@ -62,17 +63,28 @@ class Plateau:
     best_epoch: int = 0
 
     def update(self, epoch: int, loss: float, signals: dict[str, float]) -> bool:
-        """Takes in an epoch; whether it is the best so far."""
-        by_rank = self.config.stop == "rankme"
-        if by_rank and "rankme" not in signals:
+        """Takes in an epoch, with the signals it has; whether it is the best so far.
+
+        Raises:
+            GraphrepError: the rule is ``changed`` and the task does not tell how many nodes changed.
+        """
+        rule = self.config.stop
+        if rule == "changed" and rule not in signals and epoch > self.config.patience:
+            raise GraphrepError('stop="changed" is for methods that cluster.', hint='stop="loss" or stop="none"')
+        if rule in ("rankme", "changed") and rule not in signals:
             return False
-        value = signals["rankme"] if by_rank else loss
-        gain = (value - self.best) if by_rank else (self.best - value)
-        if math.isnan(self.best) or gain > self.config.min_delta * abs(self.best):
+        value = signals[rule] if rule in ("rankme", "changed") else loss
+        gain = (value - self.best) if rule == "rankme" else (self.best - value)
+        least = 0.0 if rule == "changed" else self.config.min_delta * abs(self.best)
+        if math.isnan(self.best) or gain > least:
             self.best, self.best_epoch = value, epoch
             return True
         return False
 
     def reached(self, epoch: int) -> bool:
-        """Whether the rule says stop."""
-        return self.config.stop != "none" and epoch - self.best_epoch >= self.config.patience
+        """Whether the rule says stop after `epoch` epochs."""
+        if self.config.stop == "none" or epoch < self.config.min_epochs:
+            return False
+        if self.config.stop == "changed":
+            return self.best < self.config.min_delta
+        return epoch - self.best_epoch >= self.config.patience

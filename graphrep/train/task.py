@@ -45,7 +45,7 @@ class EpochLog:
     Attributes:
         epoch: from 1.
         loss: mean over the batches.
-        parts: named parts of the loss, means over the batches.
+        parts: named parts of the loss and whatever else the task counts, means over the batches.
         lr: learning rate.
         grad_norm: of the last batch, before clipping.
         seconds: of this epoch.
@@ -73,8 +73,9 @@ class History:
         epochs: a log per epoch.
         best_epoch: epoch with the best signal of the stop rule (the lowest loss without a rule); 0 before the first.
         kept_epoch: epoch whose state the module has now.
-        stopped: why it ended: ``epochs``, ``loss``, ``rankme`` or ``time``.
+        stopped: why it ended: ``epochs``, ``loss``, ``rankme``, ``changed`` or ``time``.
         seconds: of training, over all resumed parts.
+        earlier: courses of the trainings this one started from, such as that of an auto-encoder.
     """
 
     epochs: list[EpochLog] = dataclasses.field(default_factory=list)
@@ -82,6 +83,7 @@ class History:
     kept_epoch: int = 0
     stopped: str = "epochs"
     seconds: float = 0.0
+    earlier: list[History] = dataclasses.field(default_factory=list)
 
     @property
     def losses(self) -> list[float]:
@@ -90,7 +92,8 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**dataclasses.asdict(self), "epochs": [log.to_dict() for log in self.epochs]}
+        logs, before = [log.to_dict() for log in self.epochs], [history.to_dict() for history in self.earlier]
+        return {**dataclasses.asdict(self), "epochs": logs, "earlier": before}
 
     def __repr__(self) -> str:
         if not self.epochs:

@@ -18,6 +18,7 @@ import torch
 
 import graphrep as gr
 from graphrep.data.tensor_files import read_tensors
+from graphrep.methods import load_model
 
 Run = Callable[..., Any]
 
@@ -48,6 +49,40 @@ def test_repeating_the_config_gives_the_same_bytes(run: Run, folder: Path) -> No
     run("train", "--config", "a/config.toml", "-o", "b")
     first, second = (read_tensors(folder / name / "model.safetensors")[0] for name in "ab")
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+CLUSTERS = [
+    "--epochs", "3", "--set", "num_clusters=10", "--set", "hidden_dims=[16]", "--set", "pretrain_epochs=2",
+    "--set", "scale_features=unit",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["scgc", "pamc"])
+def test_clusterers_leave_labels_that_eval_judges(run: Run, folder: Path, method: str) -> None:
+    result = run("train", method, "digits", *CLUSTERS)
+    made = folder / "runs" / f"train-{method}-digits"
+    assert "clusters of" in result.stdout
+    assert "The auto-encoder still improved when it ended" in result.stdout
+    lines = [json.loads(line) for line in (made / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 1, 2, 3]
+    assert [set(line["parts"]) for line in lines[1:3]] == [{"reconstruction"}, {"contrast", "kl", "clusters"}]
+    saved = json.loads((made / "result.json").read_text())
+    assert saved["training"]["epochs"] == 3
+    assert len(saved["training"]["earlier"][0]["epochs"]) == 2
+    assert sum(saved["clusters"]["sizes"]) == 1797
+    model = load_model(made)
+    rows = (made / "clusters.csv").read_text().splitlines()
+    assert rows[0] == "id,cluster,share"
+    assert [int(row.split(",")[1]) for row in rows[1:]] == model.labels_.tolist()  # type: ignore[attr-defined]
+    judged = json.loads(run("eval", str(made / "clusters.csv"), "--dataset", "digits", "--json").stdout)
+    assert 0 < judged["acc"] <= 1
+    refused = run("embed", "digits", "--method", method, code=2)
+    assert f"{method} is for cluster, not for embedding." in refused.stderr
+
+
+def test_a_clusterer_without_a_number_of_clusters(run: Run, folder: Path) -> None:
+    refused = run("train", "scgc", "digits", code=2)
+    assert "The number of clusters is needed." in refused.stderr
 
 
 def test_a_trained_model_on_another_graph(run: Run, folder: Path) -> None:

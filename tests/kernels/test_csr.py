@@ -13,6 +13,7 @@ from kernel_cases import random_csr
 from graphrep.errors import DTypeError, IndexRangeError, ShapeError
 from graphrep.kernels import CSR, spmm
 from graphrep.kernels._build import group_by_row
+from graphrep.kernels._select import select_rows
 
 
 def test_layout_is_the_stable_sort_by_destination(backend: str) -> None:
@@ -95,6 +96,24 @@ def test_gradient_reaches_the_given_weights(backend: str) -> None:
     (spmm(csr, torch.tensor([[1.0], [10.0], [100.0]])) * torch.tensor([[1.0], [2.0], [3.0]])).sum().backward()
     assert w.grad is not None
     assert w.grad.tolist() == [2.0, 10.0, 200.0]
+
+
+@pytest.mark.parametrize("index", [torch.int32, torch.int64])
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_selected_rows_are_those_of_the_dense_matrix(index: torch.dtype, data: st.DataObject) -> None:
+    rows, cols = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
+    matrix = torch.tensor(data.draw(st.lists(st.integers(0, 2), min_size=rows * cols, max_size=rows * cols)))
+    dense = matrix.reshape(rows, cols).double()
+    chosen = torch.tensor(data.draw(st.lists(st.integers(0, rows - 1), max_size=12)), dtype=index)
+    csr = CSR.from_scipy(sp.csr_array(dense.numpy()))
+    found = select_rows(csr, chosen)
+    assert found.shape == (len(chosen), cols)
+    assert np.array_equal(found.to_scipy().toarray(), dense[chosen.long()].numpy())
+    pattern = select_rows(csr.with_value(None), chosen)
+    assert pattern.value is None
+    assert torch.equal(pattern.col, found.col)
+    assert found.t().shape == (cols, len(chosen))
 
 
 def test_errors() -> None:

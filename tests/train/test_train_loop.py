@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from graphrep.data.tensor_files import read_tensors
 from graphrep.errors import CheckpointMismatchError, DivergedError, FileFormatError, GraphrepError, UnknownNameError
 from graphrep.train import Callback, CollapseWarning, EpochLog, History, Interrupted, TrainConfig, train
+from graphrep.train.checkpoint import saved_history
 
 
 class Regression:
@@ -201,6 +202,55 @@ def test_time_budget_and_zero_epochs() -> None:
     assert repr(train(Regression(), TrainConfig(epochs=0))) == "History(no epochs)"
 
 
+class Clustering(Regression):
+    """Tells the share of nodes that changed in each epoch from the third on."""
+
+    shares = (0.5, 0.2, 0.04, 0.3, 0.02, 0.6)
+
+    def loss(self, batch: Any, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Any]]:
+        value, parts = super().loss(batch, epoch, generator)
+        return value, {**parts, **({"changed": self.shares[epoch - 3]} if epoch > 2 else {})}
+
+
+def test_stops_at_the_first_epoch_in_which_few_nodes_changed() -> None:
+    options: dict[str, Any] = {"epochs": 8, "stop": "changed", "patience": 2, "eval_every": 0}
+    history = train(Clustering(), TrainConfig(**options, min_delta=0.05))
+    assert (history.stopped, len(history.epochs), history.best_epoch) == ("changed", 5, 5)
+    later = train(Clustering(), TrainConfig(**options, min_delta=0.03))
+    assert (later.stopped, len(later.epochs)) == ("changed", 7)
+    never = train(Clustering(), TrainConfig(**options, min_delta=0.02))
+    assert (never.stopped, len(never.epochs), never.best_epoch) == ("epochs", 8, 7)
+    with pytest.raises(GraphrepError, match="for methods that cluster"):
+        train(Regression(), TrainConfig(**options))
+
+
+@pytest.mark.parametrize("stop", ["loss", "changed"])
+def test_no_rule_stops_before_min_epochs(stop: str) -> None:
+    options: dict[str, Any] = {"epochs": 8, "stop": stop, "patience": 2, "min_delta": 0.9, "lr": 1e-5, "eval_every": 0}
+    early = train(Clustering(), TrainConfig(**options))
+    late = train(Clustering(), TrainConfig(**options, min_epochs=6))
+    assert (early.stopped, len(early.epochs)) == (stop, 3)
+    assert (late.stopped, len(late.epochs)) == (stop, 6)
+
+
+def test_earlier_trainings_are_kept_with_the_state(tmp_path: Path) -> None:
+    state, config = tmp_path / "checkpoint", TrainConfig(epochs=3, eval_every=0)
+    first = train(Regression(), TrainConfig(epochs=2, eval_every=0))
+    second = train(Regression(), config, checkpoint=state, checkpoint_every=0.0, earlier=[first])
+    assert second.earlier == [first]
+    again = train(Regression(), config, checkpoint=state, resume=True)
+    assert again.earlier == [first]
+    assert again.to_dict()["earlier"][0]["epochs"][1]["loss"] == first.losses[1]
+    assert json.loads(json.dumps(again.to_dict()))["earlier"][0]["stopped"] == "epochs"
+    found = saved_history(state, "regression 6")
+    assert found is not None
+    assert found.earlier == [first]
+    assert saved_history(state, "regression 7") is None
+    state.write_bytes(b"nothing")
+    with pytest.raises(FileFormatError, match="state of a training"):
+        saved_history(state, "regression 6")
+
+
 def test_collapse_is_told_once() -> None:
     class Collapsed(Regression):
         def embed(self) -> Tensor:
@@ -216,6 +266,43 @@ def test_bfloat16_trains_weights_in_float32() -> None:
     history = train(task, TrainConfig(epochs=20, lr=0.02, precision="bfloat16"))
     assert history.losses[-1] < history.losses[0]
     assert all(p.dtype == torch.float32 for p in task.module.parameters())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_steps_are_those_of_torchs_plain_optimizers(optimizer: str) -> None:
+    """Also for a weight that is stored by columns."""
+
+    class Fit:
+        def __init__(self) -> None:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                self.module: nn.Module = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 1))
+                weight = self.module[0].weight  # type: ignore[index]
+            self.module[0].weight = nn.Parameter(weight.detach().t().contiguous().t())  # type: ignore[index, union-attr]
+            self.x = torch.randn(30, 6, generator=torch.Generator().manual_seed(1))
+
+        def batches(self, epoch: int, generator: torch.Generator) -> list[None]:
+            return [None]
+
+        def loss(self, batch: Any, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+            return (self.module(self.x).squeeze(1) - self.x.sum(1)).square().mean(), {}
+
+        def embed(self) -> Tensor:
+            return self.x
+
+        def fingerprint(self) -> str:
+            return "fit"
+
+    task, other = Fit(), Fit()
+    train(task, TrainConfig(epochs=30, lr=0.02, weight_decay=0.01, optimizer=optimizer, eval_every=0))
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
+    plain = kind(other.module.parameters(), lr=0.02, weight_decay=0.01, foreach=False)
+    for _ in range(30):
+        plain.zero_grad()
+        other.loss(None, 1, torch.Generator())[0].backward()  # type: ignore[no-untyped-call]
+        plain.step()
+    for a, b in zip(task.module.parameters(), other.module.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_clipping_bounds_the_step() -> None:
@@ -238,6 +325,7 @@ def test_clipping_bounds_the_step() -> None:
         ({"weight_decay": -1.0}, GraphrepError, "weight_decay"),
         ({"stop": "rankme", "eval_every": 0}, GraphrepError, "eval_every"),
         ({"precision": "half"}, UnknownNameError, "precision"),
+        ({"min_epochs": -1}, GraphrepError, "min_epochs"),
     ],
 )
 def test_bad_settings_are_named(options: dict[str, Any], error: type[Exception], named: str) -> None:

@@ -18,7 +18,7 @@ from graphrep.kernels.spmm.extreme_cpu import extreme_rows
 from graphrep.kernels.spmm.sum_cpu import sum_rows
 from graphrep.kernels.spmm.winners_cpu import scatter_winners, shares_of
 
-__all__ = ["spmm", "spmm_extreme", "spmm_winners"]
+__all__ = ["in_order", "spmm", "spmm_extreme", "spmm_winners"]
 
 _SCATTERED = 8  # entries per row from which the way back from a maximum scatters
 _ORDERED: MutableMapping[Tensor, tuple[int, Tensor, Tensor]] = WeakTensorKeyDictionary()  # weights -> version, order
@@ -107,7 +107,7 @@ def _sum(
     numbers = out.numel()
     if numbers:
         if value is not None and perm is not None:
-            value = _in_order(value, perm)
+            value = in_order(value, perm)
         entries, stride, weights = col.shape[0], numbers // rows, value is not None or scale is not None
         sum_rows(
             bounds_of(rowptr),
@@ -128,7 +128,7 @@ def _sum(
     return rounded(out, x.dtype)
 
 
-def _in_order(value: Tensor, perm: Tensor) -> Tensor:
+def in_order(value: Tensor, perm: Tensor) -> Tensor:
     """The weights in the order of the transpose: one pass over E numbers is cheaper than a gather inside the kernel.
 
     Weights that are not trained stay the same from step to step, so theirs are kept as long as they live.

@@ -1,0 +1,101 @@
+"""Training of an auto-encoder on node features alone: where the clustering methods with an encoder start."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graphrep.data.graph import Graph
+from graphrep.kernels import CSR
+from graphrep.kernels._select import select_rows
+from graphrep.methods._reconstruction import reconstruction_error
+from graphrep.methods._views import node_batches, scaled_features
+from graphrep.nn.autoencoder import AutoEncoder, FeatureMLP
+from graphrep.nn.encoder import feature_matrix
+
+__all__ = ["PretrainTask", "digest", "encode", "from_features", "scaled_rows", "take"]
+
+_BLOCK = 1 << 14  # rows that are encoded at a time
+
+
+class PretrainTask:
+    """Reconstruction of the features in shuffled batches; a :class:`graphrep.train.Task`.
+
+    Args:
+        module: what is trained.
+        x: (N, F) features, dense or sparse.
+        batch_size: rows per step.
+        fingerprint: settings of the method and the graph.
+    """
+
+    def __init__(self, module: AutoEncoder, x: Tensor | CSR, batch_size: int, fingerprint: str) -> None:
+        self.module: nn.Module = module
+        self._auto = module
+        self.x, self.batch_size, self._fingerprint = x, batch_size, fingerprint
+
+    def batches(self, epoch: int, generator: torch.Generator) -> Iterable[Tensor]:
+        """Random disjoint batches of rows."""
+        return node_batches(self.x.shape[0], self.batch_size, None, generator)
+
+    def loss(self, batch: Tensor, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Mean squared error over all entries of the batch, zeros included."""
+        rows = take(self.x, batch)
+        value = reconstruction_error(self._auto.decoder, self._auto.encoder(rows), rows)
+        return value, {"reconstruction": value.detach()}
+
+    def embed(self) -> Tensor:
+        """(N, d)."""
+        return encode(self._auto.encoder, self.x)
+
+    def fingerprint(self) -> str:
+        """Settings of the method and digests of the graph."""
+        return self._fingerprint
+
+
+def scaled_rows(x: Tensor, scale: str | float, dtype: torch.dtype) -> Tensor | CSR:
+    """Features in `dtype`, sparse ones as a CSR; `scale`: a factor, or one of :func:`scaled_features`."""
+    rows = feature_matrix(scaled_features(x, scale if isinstance(scale, str) else "none", dtype))
+    if isinstance(scale, str) or scale == 1:
+        return rows
+    if isinstance(rows, CSR):
+        assert rows.value is not None
+        return rows.with_value(rows.value * scale)
+    return rows * scale
+
+
+def take(x: Tensor | CSR, rows: Tensor) -> Tensor | CSR:
+    """Rows of dense or sparse features."""
+    if isinstance(x, CSR):
+        return select_rows(x, rows.to(x.device))
+    return x[rows.to(x.device)]
+
+
+@torch.no_grad()
+def encode(encoder: FeatureMLP, x: Tensor | CSR) -> Tensor:
+    """(N, d) embedding, a block of rows at a time."""
+    if x.shape[0] <= _BLOCK:
+        return encoder(x)  # type: ignore[no-any-return]
+    blocks = torch.split(torch.arange(x.shape[0], device=x.device), _BLOCK)
+    return torch.cat([encoder(take(x, block)) for block in blocks])
+
+
+def from_features(graph: Any) -> Any:
+    """A graph without edges where features came alone, as floating-point numbers; anything else as it is."""
+    alone = (isinstance(graph, Tensor) and graph.is_floating_point()) or (
+        isinstance(graph, np.ndarray) and graph.dtype.kind == "f"
+    )
+    return Graph(torch.zeros(2, 0, dtype=torch.int64), x=graph) if alone else graph
+
+
+def digest(x: Tensor | CSR) -> str:
+    """A short digest of a tensor or a sparse matrix."""
+    found = hashlib.blake2b(digest_size=8)
+    for part in [x.rowptr, x.col, x.value] if isinstance(x, CSR) else [x]:
+        if part is not None:
+            found.update(part.detach().cpu().contiguous().numpy().data)
+    return found.hexdigest()
