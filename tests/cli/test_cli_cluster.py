@@ -359,6 +359,16 @@ def test_a_baseline_that_fails_is_left_out_with_the_reason(run: Run, folder: Pat
     assert "4 connected components" in alone
 
 
+def test_large_graphs_get_light_baselines() -> None:
+    from graphrep.cli.clustering.job import _baselines
+
+    settings: dict[str, dict[str, Any]] = {"cluster": {}}
+    light, slow = _baselines(settings, ["scgc", "kmeans"], 1000)
+    assert (light, slow) == (["smooth", "spectral", "louvain", "leiden"], [])
+    assert _baselines(settings, ["scgc", "kmeans"], 10**6) == (light[:-1], ["leiden"])
+    assert _baselines({"cluster": {"baselines": False}}, ["scgc"], 1000) == ([], [])
+
+
 def test_a_missing_package_is_named(run: Run, blocks: gr.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "leidenalg", None)
     said = run("cluster", "blocks.npz", "-k", "3", "-m", "leiden", code=2).stderr
