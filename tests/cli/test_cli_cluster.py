@@ -177,6 +177,7 @@ def test_a_method_that_loses_is_marked(run: Run, folder: Path, blocks: gr.Graph)
     assert "Better without looking at labels" in " ".join(row["beaten"])
     assert "In better agreement with the labels" in " ".join(row["beaten"])
     assert "> scgc *" in said
+    assert "-m auto takes the clustering" in said
     assert "scgc *" in (folder / "runs" / "cluster-blocks" / "report.html").read_text()
 
 

@@ -263,3 +263,5 @@ def _judge(console: Console, job: Job, series: Series) -> None:
     for note in job.kept.fit.notes:
         console.say(f"  {job.kept.fit.method}: {note}")
     console.say(f"Kept {job.kept.fit.method}, seed {job.kept.fit.seed}: {job.kept.why}")
+    if job.kept.fit.method in job.marks:
+        console.say("  -m auto takes the clustering that the evidence speaks for, whichever method made it.")
