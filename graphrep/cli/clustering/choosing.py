@@ -131,8 +131,8 @@ def _kept(path: Path) -> Curves | None:
 def _measure(console: Console, inputs: Inputs, wanted: Count, names: Sequence[str], seed: int) -> Curves:
     from graphrep.methods import cluster_curve
 
-    usual = "smooth" if inputs.made is None and inputs.graph.num_features else "spectral"
-    method = next((name for name in names if name in _MEASURED_WITH), usual)
+    fit = _MEASURED_WITH if inputs.made is None and inputs.graph.num_features else ("spectral",)
+    method = next((name for name in names if name in fit), fit[0])
     graph = inputs.graph if method != "spectral" else inputs.plain
     low, high = wanted.low or 2, min(wanted.high or _HIGHEST, inputs.graph.num_nodes - 1)
     ks = range(low, max(high, low) + 1)

@@ -133,10 +133,10 @@ def parse_methods(text: str, num_nodes: int, have: Mapping[str, bool] | None = N
     names: list[str] = []
     for part in (p.strip().lower() for p in text.split(",")):
         if part == "all":
-            names += [n for n in (*_EVERYTHING, *BASELINES) if have.get(n, True)]
+            names += [n for n in (*BASELINES, *_EVERYTHING) if have.get(n, True)]  # of equals the light one is taken
         elif part == "auto":
             trained = "scgc" if num_nodes <= LARGE else "pamc"
-            names += [n for n in (trained, *BASELINES) if have.get(n, True)]
+            names += [n for n in (*BASELINES, trained) if have.get(n, True)]
         else:
             entry_of(part)
             names.append(_SPOKEN.get(part, part))
