@@ -13,6 +13,7 @@ from graphrep.kernels.csr import CSR
 from graphrep.kernels.edge_logsumexp import edge_logsumexp
 from graphrep.kernels.edge_softmax import edge_softmax
 from graphrep.kernels.gat import gat_aggregate
+from graphrep.kernels.louvain import louvain
 from graphrep.kernels.sampling import sample_neighbors
 from graphrep.kernels.sddmm import sddmm
 from graphrep.kernels.spmm import spmm
@@ -24,7 +25,7 @@ __all__ = ["warmup"]
 
 def warmup(*, parallel: bool = True) -> None:
     """Runs sums, means, maxima, dot products, softmax, attention, pooling over common neighbours and the contrasts over
-    edges and over all pairs forward and backward in float32, and draws walks, samples and views.
+    edges and over all pairs forward and backward in float32, finds communities, and draws walks, samples and views.
 
     The compiled code is kept on disk beside the package or in numba's cache folder; with a filled cache this takes a
     few tenths of a second, without one about a minute.
@@ -57,6 +58,7 @@ def warmup(*, parallel: bool = True) -> None:
         ]
         for result in results:
             result.sum().backward()
+        louvain(CSR.from_edge_index(torch.cat([edges[:, :64], edges[:, :64].flip(0)], dim=1)), seed=0)
         starts = edges[0, :64]
         common_neighbors(csr, edges[:, :64])
         random_walks(csr, starts, 2, seed=0)

@@ -15,7 +15,7 @@ from graphrep.errors import EmptyGraphError, GraphrepError
 from graphrep.kernels import CSR
 from graphrep.methods._views import rows_of
 
-__all__ = ["SimpleGraph", "check_cluster_count", "check_integer", "induced", "isolated_note", "prepared"]
+__all__ = ["SimpleGraph", "check_cluster_count", "check_integer", "induced", "isolated_note", "on_host", "prepared"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class SimpleGraph:
         return strength.index_add_(0, self.csr.row().long(), self.csr.value.detach().double()) == 0
 
 
+def on_host(graph: Any) -> Graph:
+    """Anything that :meth:`Graph.coerce` takes, as a graph in the memory of the host."""
+    found = Graph.coerce(graph)
+    return found if found.device.type == "cpu" else found.to("cpu")
+
+
 def prepared(graph: Any) -> SimpleGraph:
     """The graph as clusterers take it.
 
@@ -52,7 +58,7 @@ def prepared(graph: Any) -> SimpleGraph:
         EmptyGraphError: no node.
         GraphrepError: a negative weight.
     """
-    graph = Graph.coerce(graph)
+    graph = on_host(graph)
     if graph.num_nodes == 0:
         raise EmptyGraphError("The graph has no nodes.", hint="at least one node")
     if graph.edge_weight is not None and graph.num_edges and float(graph.edge_weight.min()) < 0:

@@ -131,17 +131,22 @@ class Clusterer(ClusterMixin, Estimator):
 
         Raises:
             NotFittedError: before `fit`.
+            GraphrepError: a parameter is an object that a file cannot hold.
         """
         tensors = {"labels": self._fitted("labels_"), **pack_ids(self.ids_)}
         tensors |= {name: getattr(self, name) for name in self._state if getattr(self, name, None) is not None}
         if self.probabilities_ is not None:
             tensors["probabilities"] = self.probabilities_
+        try:
+            settings = dumps({"params": self.get_params()})
+        except TypeError as error:
+            raise GraphrepError(f"{error} A settings file cannot hold it.", hint="plain numbers and text") from None
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"graphrep": f"graphrep {type(self).__name__} 1", "notes": json.dumps(self.notes_)}
         write_tensors(folder / "model.safetensors", tensors, facts)
         with atomic_write(folder / "model.toml") as file:
-            file.write(dumps({"params": self.get_params()}).encode())
+            file.write(settings.encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -16,7 +16,7 @@ from graphrep.data.graph import Graph
 from graphrep.errors import GraphrepError, OutOfMemoryError, UnknownNameError
 from graphrep.eval.clustering import kmeans
 from graphrep.methods._feature_rows import Rows, dense_rows, features, leading_directions, means, times, unit
-from graphrep.methods._partition_input import check_cluster_count, check_integer
+from graphrep.methods._partition_input import check_cluster_count, check_integer, on_host
 from graphrep.methods.clusterer import Clusterer
 from graphrep.registry import METHODS, lookup
 
@@ -87,7 +87,7 @@ class KMeans(Clusterer):
 
     def fit(self, graph: Any) -> Self:
         """Clusters the rows of ``graph.x``."""
-        graph = Graph.coerce(graph)
+        graph = on_host(graph)
         k = check_cluster_count(self.num_clusters, graph.num_nodes)
         rows = self._rows(graph)
         self.directions_ = None
@@ -106,7 +106,7 @@ class KMeans(Clusterer):
         """
         centres: Tensor = self._fitted("centres_")
         width = centres.shape[1] if self.directions_ is None else self.directions_.shape[0]
-        return nearest_centre(self._points(self._rows(Graph.coerce(graph), width)), centres)
+        return nearest_centre(self._points(self._rows(on_host(graph), width)), centres)
 
     def _rows(self, graph: Graph, width: int | None = None) -> Rows:
         rows = features(graph, type(self).__name__, width=width)

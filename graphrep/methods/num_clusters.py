@@ -92,8 +92,10 @@ def cluster_curve(
     stability the graph is halved at random `resamples` times two; the two clusterings are compared on the nodes that
     are in both halves.
 
-    The suggestion is the number with the best mean rank over the five curves. It is a place to begin, no more: on
-    public sets with classes, none of the indices recovers their number.
+    The suggestion is the number with the best mean rank over the five curves. It is a place to begin, no more: none of
+    the indices recovers the number of classes of public sets, and which numbers are tried changes the ranks. With
+    SmoothedKMeans and 2 to 12 it was 3, 5, 6, 5 and 11 on ACM (3 classes), DBLP (4), CiteSeer (6), Cora (7) and USPS
+    (10).
 
     Args:
         fit: a clusterer with a `num_clusters`, which is copied for every fit; or a function of a graph, a number and a

@@ -17,6 +17,7 @@ from graphrep.eval.partition import silhouette
 from graphrep.kernels import CSR, modularity
 from graphrep.methods._feature_rows import features, leading_directions, times, unit
 from graphrep.methods._partition_input import SimpleGraph, prepared
+from graphrep.methods.base import Estimator
 from graphrep.methods.clusterer import Clustering, ordered_labels
 
 __all__ = ["PartitionChoice", "PartitionEvidence", "select_partition"]
@@ -116,6 +117,8 @@ def select_partition(graph: Any, candidates: Mapping[str, Any], *, seed: int = 0
 
 
 def _labels(value: Any, num_nodes: int, name: str) -> Tensor:
+    if isinstance(value, Estimator) and not isinstance(value, Clustering):
+        raise GraphrepError(f'candidate "{name}" is a {type(value).__name__} that is not fitted.', hint=".fit(graph)")
     found = torch.as_tensor(value.labels_ if isinstance(value, Clustering) else value).long().cpu()
     if found.shape != (num_nodes,):
         raise ShapeError(

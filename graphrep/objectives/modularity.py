@@ -80,8 +80,8 @@ def dmon_loss(assign: Tensor, adjacency: CSR, *, collapse: float = 1.0, orthogon
 
     Example:
         >>> csr = CSR.from_edge_index(torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]]))
-        >>> dmon_loss(torch.full((4, 2), 0.5), csr)
-        tensor(0.)
+        >>> dmon_loss(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), csr)
+        tensor(-0.5000)
     """
     _check_weights(collapse=collapse, orthogonality=orthogonality)
     loss = -spectral_modularity(assign, adjacency)

@@ -95,10 +95,10 @@ def test_a_loop_of_igraph_is_twice_its_weight_on_the_diagonal() -> None:
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_best_of_a_few_seeds_is_the_best_of_all_partitions(seed: int, resolution: float) -> None:
-    _, csr = random_graph(8, 13, seed)
-    best = max(modularity(csr, torch.tensor(p), resolution=resolution) for p in partitions(8))
+    _, csr = random_graph(7, 11, seed)
+    best = max(modularity(csr, torch.tensor(p), resolution=resolution) for p in partitions(7))
     found = max(modularity(csr, louvain(csr, resolution=resolution, seed=s), resolution=resolution) for s in range(10))
     assert found == pytest.approx(best, abs=1e-12)
 

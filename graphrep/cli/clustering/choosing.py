@@ -99,7 +99,7 @@ def choose_number(
         console: where words go.
         inputs: the graph.
         wanted: the range, where one was given.
-        names: requested methods; the first light one of them is measured.
+        names: requested methods; a light one of them is measured.
         seed: of clusterings and halves.
         folder: of the run, which keeps the curve for a run that is resumed.
         resume: take the curve that is kept there.
@@ -132,7 +132,7 @@ def _measure(console: Console, inputs: Inputs, wanted: Count, names: Sequence[st
     from graphrep.methods import cluster_curve
 
     fit = _MEASURED_WITH if inputs.made is None and inputs.graph.num_features else ("spectral",)
-    method = next((name for name in names if name in fit), fit[0])
+    method = next((name for name in fit if name in names), fit[0])
     graph = inputs.graph if method != "spectral" else inputs.plain
     low, high = wanted.low or 2, min(wanted.high or _HIGHEST, inputs.graph.num_nodes - 1)
     ks = range(low, max(high, low) + 1)
