@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ from graphrep.methods.clusterer import ClusterMixin
 from graphrep.methods.trained import WEIGHT_DTYPES, TrainedEstimator
 from graphrep.nn import AutoEncoder, FeatureMLP
 from graphrep.objectives import influence_contrast, pamc
-from graphrep.train import Callback, History, TrainConfig, seeded, train
+from graphrep.train import History, TrainConfig, seeded, train
 from graphrep.train.checkpoint import saved_history
 
 __all__ = ["SCGC"]
@@ -181,30 +181,15 @@ class SCGC(ClusterMixin, TrainedEstimator):
         self.device = device
         self.seed = seed
 
-    def fit(
-        self,
-        graph: Any,
-        *,
-        oracle_labels: Any = None,
-        callbacks: Sequence[Callback] = (),
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: float = 30.0,
-        resume: bool = False,
-        rescue: str | os.PathLike[str] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Self:
+    def fit(self, graph: Any, *, oracle_labels: Any = None, **training: Any) -> Self:
         """Trains on `graph` and labels its nodes.
 
         Args:
             graph: anything :meth:`graphrep.Graph.coerce` takes, with features.
             oracle_labels: (N,) known classes, -1 unknown. Each epoch's agreement with them goes into ``history_`` as
                 ``oracle_acc``, ``oracle_nmi``, ``oracle_ari`` and ``oracle_f1``; nothing else depends on them.
-            callbacks: told about steps and epochs of both trainings, one after the other.
-            checkpoint: file for the state of the training that runs; a run is resumed in the one it was in.
-            checkpoint_every: seconds between two states.
-            resume: go on from `checkpoint` if it exists.
-            rescue: file for the last good weights should a training diverge.
-            should_stop: asked after every epoch.
+            training: callbacks, checkpoint, resume, ...: see :meth:`graphrep.methods.TrainedEstimator.fit`. Callbacks
+                hear of both trainings, one after the other; a run is resumed in the one it was in.
 
         Raises:
             MissingFeaturesError, EmptyGraphError: the graph lacks what the method needs.
@@ -218,15 +203,7 @@ class SCGC(ClusterMixin, TrainedEstimator):
             cluster_scores(oracle_labels, np.zeros(graph.num_nodes, dtype=np.int64))
         self._oracle = oracle_labels
         try:
-            super().fit(
-                graph,
-                callbacks=callbacks,
-                checkpoint=checkpoint,
-                checkpoint_every=checkpoint_every,
-                resume=resume,
-                rescue=rescue,
-                should_stop=should_stop,
-            )
+            super().fit(graph, **training)
         finally:
             self._oracle = None
         self._label()

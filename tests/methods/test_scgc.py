@@ -547,7 +547,7 @@ def test_matches_scikit_learn_conventions() -> None:
         ({"num_clusters": None}, GraphrepError, "number of clusters is needed"),
         ({"num_clusters": 61}, GraphrepError, "61 clusters but the graph has 60"),
         ({"num_clusters": 1}, GraphrepError, "one cluster"),
-        ({"num_clusters": 2.5}, GraphrepError, "positive integer"),
+        ({"num_clusters": 2.5}, GraphrepError, "num_clusters must be an integer"),
         ({"variant": "plain"}, UnknownNameError, "variant"),
         ({"negatives": "all"}, UnknownNameError, "negatives"),
         ({"scale_features": "colum"}, UnknownNameError, "scale_features"),
