@@ -203,6 +203,13 @@ def test_k_means_on_any_embedding(run: Run, folder: Path, blocks: gr.Graph) -> N
     assert gr.load_embeddings(folder / "runs/cluster-blocks/embeddings.npz").vectors.shape == (60, 16)
 
 
+def test_what_trains_is_known_as_such() -> None:
+    from graphrep.cli.clustering.estimators import trains
+
+    methods = ("scgc", "pamc", "dmon", "grace", "kmeans", "smooth", "spectral", "louvain", "fastrp")
+    assert [name for name in methods if trains(name)] == ["scgc", "pamc", "dmon", "grace"]
+
+
 def test_a_time_budget_leaves_out_what_does_not_fit(run: Run, folder: Path, blocks: gr.Graph) -> None:
     common = ("-k", "3", "-m", "pamc", *SMALL, "--set", "epochs=5000", "--set", "stop=none", "--runs", "3")
     run("cluster", "blocks.npz", *common, "--time-budget", "0.001")
