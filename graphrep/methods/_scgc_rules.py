@@ -32,9 +32,9 @@ def check_settings(model: Any, num_nodes: int) -> None:
         if getattr(model, name) not in known:
             raise UnknownNameError(f'{name} is "{getattr(model, name)}".', hint="one of " + ", ".join(known))
     if isinstance(model.scale_features, str):
-        if model.scale_features not in ("none", "row", "unit"):
+        if model.scale_features not in ("none", "equal", "row"):
             raise UnknownNameError(
-                f'scale_features is "{model.scale_features}".', hint='"none", "row", "unit" or a number to multiply by'
+                f'scale_features is "{model.scale_features}".', hint='"none", "equal", "row" or a number to multiply by'
             )
     else:
         _check_number("scale_features", model.scale_features, above=0)

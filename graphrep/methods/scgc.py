@@ -19,7 +19,7 @@ from graphrep.data.graph import Graph
 from graphrep.eval import cluster_scores
 from graphrep.kernels import CSR, influence_matrix
 from graphrep.methods._partition_input import isolated_note, prepared
-from graphrep.methods._pretraining import PretrainTask, digest, encode, from_features, scaled_rows
+from graphrep.methods._pretraining import PretrainTask, digest, encode, from_features, row_length, scaled_rows
 from graphrep.methods._scgc import ClusterModule, JointTask, Pull, place_centres
 from graphrep.methods._scgc_rules import check_settings, course_notes
 from graphrep.methods.clusterer import ClusterMixin
@@ -52,8 +52,9 @@ class SCGC(ClusterMixin, TrainedEstimator):
         hidden_dims: widths between the features and the embedding.
         variant: "star": SCGC*, the sum of the walk's steps 1..order; "full": the plain SCGC, the last step alone, and
             the decoder is kept and its reconstruction error added to the loss.
-        scale_features: a number that the features are multiplied by; "unit" or "row": each row is divided by its length
-            or by its sum of absolute values; "none".
+        scale_features: "none"; a number that the features are multiplied by; "equal": all rows get the same length, the
+            root mean square of theirs, so that nodes with many entries do not rule the auto-encoder; "row": each row is
+            divided by its sum of absolute values.
         alpha: weight of the contrast.
         beta: weight of the KL divergence.
         order: steps of the random walk.
@@ -284,6 +285,9 @@ class SCGC(ClusterMixin, TrainedEstimator):
     ) -> History:
         """Auto-encoder, centres, joint training; a saved state is of the first or of the last."""
         assert isinstance(module, ClusterModule)
+        assert graph.x is not None
+        if self.scale_features == "equal":
+            module.row_length.fill_(row_length(graph.x))
         x = self._features(module, graph)
         simple = prepared(graph if graph.edge_weight is None else graph.replace(edge_weight=None))
         self._heard = list(simple.notes)
@@ -356,7 +360,9 @@ class SCGC(ClusterMixin, TrainedEstimator):
     def _features(self, module: nn.Module, graph: Graph) -> Tensor | CSR:
         """(N, F) features as the module takes them, where it lies."""
         assert graph.x is not None
-        rows = scaled_rows(graph.x, self.scale_features, WEIGHT_DTYPES[self.precision])
+        assert isinstance(module, ClusterModule)
+        dtype, length = WEIGHT_DTYPES[self.precision], float(module.row_length)
+        rows = scaled_rows(graph.x, self.scale_features, dtype, length=length)
         return rows.to(next(module.parameters()).device)
 
     def _width(self, module: nn.Module) -> int | None:

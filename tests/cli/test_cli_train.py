@@ -53,7 +53,7 @@ def test_repeating_the_config_gives_the_same_bytes(run: Run, folder: Path) -> No
 
 CLUSTERS = [
     "--epochs", "3", "--set", "num_clusters=10", "--set", "hidden_dims=[16]", "--set", "pretrain_epochs=2",
-    "--set", "scale_features=unit",
+    "--set", "scale_features=equal",
 ]  # fmt: skip
 
 
