@@ -144,8 +144,10 @@ def _compute(console: Console, job: Run, checkpoint_every: float) -> Any:
     Raises:
         KeyboardInterrupt: Ctrl-C; the state is saved, and a line says how to go on.
     """
+    from graphrep.methods import TrainedEstimator
+
     params = job.settings["params"]
-    trains = "callbacks" in inspect.signature(job.model.fit).parameters
+    trains = isinstance(job.model, TrainedEstimator)
     began = time.perf_counter()
     if not trains:
         warm_up(job.model, job.graph)
@@ -281,17 +283,17 @@ def _clusters(console: Console, job: Run) -> dict[str, Any]:
 
     model, path, text = job.model, job.plan.run_dir / "clusters.csv", io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "cluster", "share"))
-    ids = id_array(job.graph.ids, job.graph.num_nodes).tolist()
-    shares = model.probabilities_.amax(1).tolist()
-    for node, label, share in zip(ids, model.labels_.tolist(), shares, strict=True):
-        writer.writerow((node, label, f"{share:.6g}"))
+    columns = [id_array(job.graph.ids, job.graph.num_nodes).tolist(), model.labels_.tolist()]
+    if model.probabilities_ is not None:
+        columns.append([f"{share:.6g}" for share in model.probabilities_.amax(1).tolist()])
+    names = ("id", "cluster", "share")[: len(columns)]
+    writer.writerows([names, *zip(*columns, strict=True)])
     write_text(path, text.getvalue())
     sizes = model.labels_.bincount().tolist()
     console.say(f"  {model.num_clusters_} clusters of {min(sizes)} to {max(sizes)} nodes")
     for note in model.notes_:
         console.say(f"  {note}")
-    console.say(f"Wrote {path} (id, cluster, share)")
+    console.say(f"Wrote {path} ({', '.join(names)})")
     return {"file": str(path), "num_clusters": model.num_clusters_, "sizes": sizes, "notes": model.notes_}
 
 

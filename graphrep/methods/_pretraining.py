@@ -18,7 +18,7 @@ from graphrep.methods._views import node_batches, scaled_features
 from graphrep.nn.autoencoder import AutoEncoder, FeatureMLP
 from graphrep.nn.encoder import feature_matrix
 
-__all__ = ["PretrainTask", "digest", "encode", "from_features", "scaled_rows", "take"]
+__all__ = ["PretrainTask", "digest", "encode", "from_features", "row_length", "scaled_rows", "take"]
 
 _BLOCK = 1 << 14  # rows that are encoded at a time
 
@@ -57,15 +57,34 @@ class PretrainTask:
         return self._fingerprint
 
 
-def scaled_rows(x: Tensor, scale: str | float, dtype: torch.dtype) -> Tensor | CSR:
-    """Features in `dtype`, sparse ones as a CSR; `scale`: a factor, or one of :func:`scaled_features`."""
-    rows = feature_matrix(scaled_features(x, scale if isinstance(scale, str) else "none", dtype))
-    if isinstance(scale, str) or scale == 1:
+def scaled_rows(x: Tensor, scale: str | float, dtype: torch.dtype, *, length: float) -> Tensor | CSR:
+    """Features in `dtype`, sparse ones as a CSR.
+
+    Args:
+        x: (N, F), dense or torch sparse CSR.
+        scale: a factor; "equal": each row gets the length `length`; "row": each is divided by its absolute sum; "none".
+        dtype: of the result.
+        length: see `scale`.
+    """
+    known = {"equal": "unit", "row": "row"}.get(str(scale), "none")
+    rows = feature_matrix(scaled_features(x, known, dtype))
+    factor = length if scale == "equal" else 1.0 if isinstance(scale, str) else scale
+    if factor == 1:
         return rows
     if isinstance(rows, CSR):
         assert rows.value is not None
-        return rows.with_value(rows.value * scale)
-    return rows * scale
+        return rows.with_value(rows.value * factor)
+    return rows * factor
+
+
+def row_length(x: Tensor) -> float:
+    """Root mean square of the lengths of the rows that are not all zero; 1 where all are."""
+    if x.layout == torch.sparse_csr:
+        square = x.values().double().square()
+        total = torch.cat([square.new_zeros(1), square.cumsum(0)])[x.crow_indices()].diff()
+    else:
+        total = x.double().square().sum(1)
+    return float((total.sum() / (total > 0).sum().clamp(min=1)).sqrt()) or 1.0
 
 
 def take(x: Tensor | CSR, rows: Tensor) -> Tensor | CSR:

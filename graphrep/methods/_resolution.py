@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from graphrep.kernels import CSR, modularity
+from graphrep.methods._leftover import connected_components
 
 __all__ = ["Found", "best_of", "effective_number", "search_resolution"]
 
@@ -63,8 +64,9 @@ def search_resolution(run: Run, csr: CSR, k: int, seeds: Sequence[int]) -> Found
         k: between 1 and N.
         seeds: runs at each resolution.
     """
-    if k == 1:
-        return Found(torch.zeros(csr.num_rows, dtype=torch.int64), 0.0, 1.0, seeds[0])
+    components = connected_components(csr)
+    if _count(components) == k:  # nothing but the components themselves
+        return Found(components, 0.0, 1.0, seeds[0])
     tried: dict[float, list[Tensor]] = {}
 
     def enough(resolution: float) -> bool:

@@ -30,19 +30,25 @@ class ClusterModule(nn.Module):
         encoder: (N, F) to (N, d).
         num_clusters: K.
         df: degrees of freedom of the soft assignment.
+
+    Attributes:
+        row_length: what the features' rows were scaled to, for the scale "equal".
     """
+
+    row_length: Tensor
 
     def __init__(self, encoder: FeatureMLP, num_clusters: int, *, df: float = 1.0) -> None:
         super().__init__()
         self.encoder, self.df = encoder, df
         self.centres = nn.Parameter(torch.zeros(num_clusters, encoder.out_channels))
+        self.register_buffer("row_length", torch.ones(()))
 
     def assign(self, z: Tensor) -> Tensor:
         """(N, K) soft assignment of embedded nodes."""
         return student_t(z, self.centres, df=self.df)
 
     def forward(self, x: Any) -> tuple[Tensor, Tensor]:
-        """(N, d) embedding and (N, K) soft assignment of features (N, F), dense or sparse."""
+        """(N, d) embedding and (N, K) soft assignment of features (N, F), dense or sparse, scaled as in training."""
         z = self.encoder(x)
         return z, self.assign(z)
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from graphrep.errors import GraphrepError, UnknownNameError
-from graphrep.methods._partition_input import check_cluster_count
+from graphrep.methods._partition_input import check_cluster_count, check_integer
 from graphrep.objectives.influence import NEGATIVES
 from graphrep.train import History
 from graphrep.train.signals import look
@@ -32,9 +32,9 @@ def check_settings(model: Any, num_nodes: int) -> None:
         if getattr(model, name) not in known:
             raise UnknownNameError(f'{name} is "{getattr(model, name)}".', hint="one of " + ", ".join(known))
     if isinstance(model.scale_features, str):
-        if model.scale_features not in ("none", "row", "unit"):
+        if model.scale_features not in ("none", "equal", "row"):
             raise UnknownNameError(
-                f'scale_features is "{model.scale_features}".', hint='"none", "row", "unit" or a number to multiply by'
+                f'scale_features is "{model.scale_features}".', hint='"none", "equal", "row" or a number to multiply by'
             )
     else:
         _check_number("scale_features", model.scale_features, above=0)
@@ -43,18 +43,17 @@ def check_settings(model: Any, num_nodes: int) -> None:
     for name in ("alpha", "beta"):
         _check_number(name, getattr(model, name))
     for name in ("num_walks", "n_init", "dim", "order", "patience"):
-        _check_number(name, getattr(model, name), above=0, whole=True)
+        check_integer(name, getattr(model, name), 1)
     for name in ("pretrain_batch_size", "batch_size"):
         if name != "batch_size" or model.batch_size is not None:
-            _check_number(name, getattr(model, name), above=1, whole=True)
+            check_integer(name, getattr(model, name), 2)
 
 
-def _check_number(name: str, value: Any, *, above: float | None = None, whole: bool = False) -> None:
-    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _check_number(name: str, value: Any, *, above: float | None = None) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not number or (value < 0 if above is None else value <= above):
-        kind = "a whole number" if whole else "a number"
-        least = "of 0 or more" if above is None else f"above {above:g}"
-        raise GraphrepError(f"{name} must be {kind} {least}; got {value!r}.", hint=f"{name}={2 if whole else 0.5}")
+        least = "0 or more" if above is None else f"above {above:g}"
+        raise GraphrepError(f"{name} must be a number, {least}; got {value!r}.", hint=f"{name}=0.5")
 
 
 def course_notes(history: History, z: Tensor, *, rule: str, window: int) -> list[str]:

@@ -111,8 +111,8 @@ def ordered_labels(labels: Tensor, count: int = 0) -> tuple[Tensor, Tensor]:
 class Clusterer(ClusterMixin, Estimator):
     """Base of the clusterers that need no training.
 
-    A subclass stores its constructor's arguments, and its `fit` ends in ``_keep``. Tensors that :meth:`predict` needs
-    are public attributes named in `_state`; they are saved along with the labels.
+    A subclass stores its constructor's arguments, and its `fit` ends in ``_keep``. Attributes that are saved along with
+    the labels are named in `_state` (tensors) and `_numbers`.
 
     Attributes:
         labels_, num_clusters_, probabilities_, notes_: see :class:`Clustering`.
@@ -120,6 +120,7 @@ class Clusterer(ClusterMixin, Estimator):
     """
 
     _state: tuple[str, ...] = ()
+    _numbers: tuple[str, ...] = ()
     ids_: Any
 
     def fit(self, graph: Any) -> Self:
@@ -144,6 +145,7 @@ class Clusterer(ClusterMixin, Estimator):
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"graphrep": f"graphrep {type(self).__name__} 1", "notes": json.dumps(self.notes_)}
+        facts["numbers"] = json.dumps({name: float(getattr(self, name)) for name in self._numbers})
         write_tensors(folder / "model.safetensors", tensors, facts)
         with atomic_write(folder / "model.toml") as file:
             file.write(settings.encode())
@@ -165,6 +167,9 @@ class Clusterer(ClusterMixin, Estimator):
             labels = tensors["labels"]
             model.labels_, model.num_clusters_ = labels, int(labels.max()) + 1
             model.notes_ = [str(note) for note in json.loads(facts["notes"])]
+            numbers = json.loads(facts["numbers"])
+            for name in cls._numbers:
+                setattr(model, name, float(numbers[name]))
         except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise FileFormatError(f"{folder} cannot be read: {error}.", hint="model.save(path)") from error
         model.probabilities_, model.ids_ = tensors.get("probabilities"), unpack_ids(tensors)

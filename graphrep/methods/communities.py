@@ -34,6 +34,7 @@ _SMALL = 10  # a component with fewer nodes than the N / K of an average cluster
 class _Communities(Clusterer):
     """What Louvain and Leiden share."""
 
+    _numbers = ("modularity_", "resolution_")
     resolution_: float
     modularity_: float
 
@@ -123,8 +124,9 @@ class _Communities(Clusterer):
         found = self._searched(part.graph, part.csr, k)
         labels = torch.full((simple.num_nodes,), -1)
         labels[nodes] = found.labels
-        rows = features(simple.graph, type(self).__name__)
-        labels = assign_by_features(rows, labels, component, k)
+        if nodes.numel() < simple.num_nodes:
+            rows = features(simple.graph, type(self).__name__)
+            labels = assign_by_features(rows, labels, component, k)
         return labels, _rest_note(~main, simple.isolated()) + _merger_note(found)
 
     def _searched(self, graph: Graph, csr: CSR, k: int) -> Found:

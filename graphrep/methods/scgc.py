@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,14 +19,14 @@ from graphrep.data.graph import Graph
 from graphrep.eval import cluster_scores
 from graphrep.kernels import CSR, influence_matrix
 from graphrep.methods._partition_input import isolated_note, prepared
-from graphrep.methods._pretraining import PretrainTask, digest, encode, from_features, scaled_rows
+from graphrep.methods._pretraining import PretrainTask, digest, encode, from_features, row_length, scaled_rows
 from graphrep.methods._scgc import ClusterModule, JointTask, Pull, place_centres
 from graphrep.methods._scgc_rules import check_settings, course_notes
 from graphrep.methods.clusterer import ClusterMixin
 from graphrep.methods.trained import WEIGHT_DTYPES, TrainedEstimator
 from graphrep.nn import AutoEncoder, FeatureMLP
 from graphrep.objectives import influence_contrast, pamc
-from graphrep.train import Callback, History, TrainConfig, seeded, train
+from graphrep.train import History, TrainConfig, seeded, train
 from graphrep.train.checkpoint import saved_history
 
 __all__ = ["SCGC"]
@@ -52,8 +52,9 @@ class SCGC(ClusterMixin, TrainedEstimator):
         hidden_dims: widths between the features and the embedding.
         variant: "star": SCGC*, the sum of the walk's steps 1..order; "full": the plain SCGC, the last step alone, and
             the decoder is kept and its reconstruction error added to the loss.
-        scale_features: a number that the features are multiplied by; "unit" or "row": each row is divided by its length
-            or by its sum of absolute values; "none".
+        scale_features: "none"; a number that the features are multiplied by; "equal": all rows get the same length, the
+            root mean square of theirs, so that nodes with many entries do not rule the auto-encoder; "row": each row is
+            divided by its sum of absolute values.
         alpha: weight of the contrast.
         beta: weight of the KL divergence.
         order: steps of the random walk.
@@ -182,30 +183,15 @@ class SCGC(ClusterMixin, TrainedEstimator):
         self.device = device
         self.seed = seed
 
-    def fit(
-        self,
-        graph: Any,
-        *,
-        oracle_labels: Any = None,
-        callbacks: Sequence[Callback] = (),
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: float = 30.0,
-        resume: bool = False,
-        rescue: str | os.PathLike[str] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Self:
+    def fit(self, graph: Any, *, oracle_labels: Any = None, **training: Any) -> Self:
         """Trains on `graph` and labels its nodes.
 
         Args:
             graph: anything :meth:`graphrep.Graph.coerce` takes, with features.
             oracle_labels: (N,) known classes, -1 unknown. Each epoch's agreement with them goes into ``history_`` as
                 ``oracle_acc``, ``oracle_nmi``, ``oracle_ari`` and ``oracle_f1``; nothing else depends on them.
-            callbacks: told about steps and epochs of both trainings, one after the other.
-            checkpoint: file for the state of the training that runs; a run is resumed in the one it was in.
-            checkpoint_every: seconds between two states.
-            resume: go on from `checkpoint` if it exists.
-            rescue: file for the last good weights should a training diverge.
-            should_stop: asked after every epoch.
+            training: callbacks, checkpoint, resume, ...: see :meth:`graphrep.methods.TrainedEstimator.fit`. Callbacks
+                hear of both trainings, one after the other; a run is resumed in the one it was in.
 
         Raises:
             MissingFeaturesError, EmptyGraphError: the graph lacks what the method needs.
@@ -219,15 +205,7 @@ class SCGC(ClusterMixin, TrainedEstimator):
             cluster_scores(oracle_labels, np.zeros(graph.num_nodes, dtype=np.int64))
         self._oracle = oracle_labels
         try:
-            super().fit(
-                graph,
-                callbacks=callbacks,
-                checkpoint=checkpoint,
-                checkpoint_every=checkpoint_every,
-                resume=resume,
-                rescue=rescue,
-                should_stop=should_stop,
-            )
+            super().fit(graph, **training)
         finally:
             self._oracle = None
         self._label()
@@ -306,6 +284,9 @@ class SCGC(ClusterMixin, TrainedEstimator):
     ) -> History:
         """Auto-encoder, centres, joint training; a saved state is of the first or of the last."""
         assert isinstance(module, ClusterModule)
+        assert graph.x is not None
+        if self.scale_features == "equal":
+            module.row_length.fill_(row_length(graph.x))
         x = self._features(module, graph)
         simple = prepared(graph if graph.edge_weight is None else graph.replace(edge_weight=None))
         self._heard = list(simple.notes)
@@ -378,7 +359,9 @@ class SCGC(ClusterMixin, TrainedEstimator):
     def _features(self, module: nn.Module, graph: Graph) -> Tensor | CSR:
         """(N, F) features as the module takes them, where it lies."""
         assert graph.x is not None
-        rows = scaled_rows(graph.x, self.scale_features, WEIGHT_DTYPES[self.precision])
+        assert isinstance(module, ClusterModule)
+        dtype, length = WEIGHT_DTYPES[self.precision], float(module.row_length)
+        rows = scaled_rows(graph.x, self.scale_features, dtype, length=length)
         return rows.to(next(module.parameters()).device)
 
     def _width(self, module: nn.Module) -> int | None:

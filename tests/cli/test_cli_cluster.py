@@ -177,6 +177,7 @@ def test_a_method_that_loses_is_marked(run: Run, folder: Path, blocks: gr.Graph)
     assert "Better without looking at labels" in " ".join(row["beaten"])
     assert "In better agreement with the labels" in " ".join(row["beaten"])
     assert "> scgc *" in said
+    assert "-m auto takes the clustering" in said
     assert "scgc *" in (folder / "runs" / "cluster-blocks" / "report.html").read_text()
 
 
@@ -200,6 +201,13 @@ def test_k_means_on_any_embedding(run: Run, folder: Path, blocks: gr.Graph) -> N
     found = _result(folder)
     assert found["params"]["options"]["dim"] == 16
     assert gr.load_embeddings(folder / "runs/cluster-blocks/embeddings.npz").vectors.shape == (60, 16)
+
+
+def test_what_trains_is_known_as_such() -> None:
+    from graphrep.cli.clustering.estimators import trains
+
+    methods = ("scgc", "pamc", "dmon", "grace", "kmeans", "smooth", "spectral", "louvain", "fastrp")
+    assert [name for name in methods if trains(name)] == ["scgc", "pamc", "dmon", "grace"]
 
 
 def test_a_time_budget_leaves_out_what_does_not_fit(run: Run, folder: Path, blocks: gr.Graph) -> None:
@@ -357,6 +365,16 @@ def test_a_baseline_that_fails_is_left_out_with_the_reason(run: Run, folder: Pat
     assert "louvain: Asked for 2 clusters but the graph has 4 connected components" in left
     alone = run("cluster", "pairs.npz", "-k", "2", "-m", "louvain", code=2).stderr
     assert "4 connected components" in alone
+
+
+def test_large_graphs_get_light_baselines() -> None:
+    from graphrep.cli.clustering.job import _baselines
+
+    settings: dict[str, dict[str, Any]] = {"cluster": {}}
+    light, slow = _baselines(settings, ["scgc", "kmeans"], 1000)
+    assert (light, slow) == (["smooth", "spectral", "louvain", "leiden"], [])
+    assert _baselines(settings, ["scgc", "kmeans"], 10**6) == (light[:-1], ["leiden"])
+    assert _baselines({"cluster": {"baselines": False}}, ["scgc"], 1000) == ([], [])
 
 
 def test_a_missing_package_is_named(run: Run, blocks: gr.Graph, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,9 @@ def test_labels_are_saved_and_loaded(model: Any, tmp_path: Path) -> None:
     assert again.get_params() == model.get_params()
     if isinstance(model, Clusterer):
         assert again.notes_ == model.notes_
+        for name in (*model._state, *model._numbers):
+            kept, found = getattr(model, name), getattr(again, name)
+            assert torch.equal(kept, found) if isinstance(kept, Tensor) else kept == found
     if type(model).predict is not Clusterer.predict:
         assert torch.equal(again.predict(named), model.labels_)
 

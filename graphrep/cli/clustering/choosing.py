@@ -13,7 +13,7 @@ from graphrep.cli.clustering.estimators import Maker
 from graphrep.cli.clustering.fitting import Fit
 from graphrep.cli.clustering.inputs import Inputs
 from graphrep.cli.clustering.judging import Row
-from graphrep.cli.clustering.wanted import Count
+from graphrep.cli.clustering.wanted import LARGE, Count
 from graphrep.cli.console import Console, to_json
 from graphrep.cli.progress import Stop, Stopped, stop_after, terminal_bar
 from graphrep.cli.report.charts import Curve
@@ -27,7 +27,6 @@ __all__ = ["Choice", "Curves", "choose_method", "choose_number", "choose_run"]
 
 _HIGHEST = 15  # of the numbers tried when none was asked for
 _MEASURED_WITH = ("smooth", "kmeans", "spectral")  # light methods that take a number
-_LARGE = 20_000  # nodes above which halves are drawn once and k-means starts thrice
 _INDICES = {  # name -> title, whether larger is better
     "modularity": ("modularity", True),
     "silhouette": ("silhouette", True),
@@ -100,7 +99,7 @@ def choose_number(
         console: where words go.
         inputs: the graph.
         wanted: the range, where one was given.
-        names: requested methods; the first light one of them is measured.
+        names: requested methods; a light one of them is measured.
         seed: of clusterings and halves.
         folder: of the run, which keeps the curve for a run that is resumed.
         resume: take the curve that is kept there.
@@ -132,12 +131,12 @@ def _kept(path: Path) -> Curves | None:
 def _measure(console: Console, inputs: Inputs, wanted: Count, names: Sequence[str], seed: int) -> Curves:
     from graphrep.methods import cluster_curve
 
-    usual = "smooth" if inputs.made is None and inputs.graph.num_features else "spectral"
-    method = next((name for name in names if name in _MEASURED_WITH), usual)
+    fit = _MEASURED_WITH if inputs.made is None and inputs.graph.num_features else ("spectral",)
+    method = next((name for name in fit if name in names), fit[0])
     graph = inputs.graph if method != "spectral" else inputs.plain
     low, high = wanted.low or 2, min(wanted.high or _HIGHEST, inputs.graph.num_nodes - 1)
     ks = range(low, max(high, low) + 1)
-    large = graph.num_nodes > _LARGE
+    large = graph.num_nodes > LARGE  # halves are drawn once then, and k-means starts thrice
     params = {"n_init": 3} if large else {}
     resamples = 1 if large else 3
     with (

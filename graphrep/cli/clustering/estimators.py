@@ -117,8 +117,10 @@ def embeds(name: str) -> bool:
 
 
 def trains(name: str) -> bool:
-    """Whether `fit` of the method takes callbacks."""
-    return "callbacks" in inspect.signature(entry_of(name).load().fit).parameters
+    """Whether the method is trained, with callbacks, saved states and a way to stop."""
+    from graphrep.methods import TrainedEstimator
+
+    return issubclass(entry_of(name).load(), TrainedEstimator)
 
 
 def _wrapper() -> dict[str, Any]:

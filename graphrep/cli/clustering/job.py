@@ -18,13 +18,14 @@ from graphrep.cli.clustering.inputs import Inputs, prepare
 from graphrep.cli.clustering.judging import Judge, Row, rows, weak_points
 from graphrep.cli.clustering.outcome import finish
 from graphrep.cli.clustering.series import Budget, Series, Task, fit_all
-from graphrep.cli.clustering.wanted import BASELINES, OWN_NUMBER, Count, gather, parse_count, parse_methods
+from graphrep.cli.clustering.wanted import BASELINES, LARGE, OWN_NUMBER, SLOW, Count, gather, parse_count, parse_methods
 from graphrep.cli.clustering.words import print_table
 from graphrep.cli.console import Console
 from graphrep.cli.graphs import short_name
 from graphrep.cli.runs import RunFolder, write_text
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import use_threads
+from graphrep.data.check import grouped
 
 __all__ = ["Job", "Options", "cluster_run"]
 
@@ -152,7 +153,7 @@ def _show_plan(
     out: Path, where: Path,
 ) -> None:  # fmt: skip
     """What ``--dry-run`` prints."""
-    others = _baselines(settings, names)
+    others, _ = _baselines(settings, names, inputs.graph.num_nodes)
     count = str(wanted.number) if wanted.number else f"chosen from {wanted.low or 2} to {wanted.high or 'about 20'}"
     console.say(f"{', '.join(names)}: {len(seeds)} seed{'s' if len(seeds) > 1 else ''}, clusters {count}")
     console.say(f"  baselines: {', '.join(others) or 'none'}")
@@ -162,11 +163,13 @@ def _show_plan(
     console.finish(payload, path=out)
 
 
-def _baselines(settings: Settings, names: Sequence[str]) -> list[str]:
-    """Those that are installed and were not asked for anyway."""
+def _baselines(settings: Settings, names: Sequence[str], num_nodes: int) -> tuple[list[str], list[str]]:
+    """Those that are installed and were not asked for anyway; and those of them that are too slow for this size."""
     if settings["cluster"].get("baselines") is False:
-        return []
-    return [name for name in parse_methods("auto", 1) if name in BASELINES and name not in names]
+        return [], []
+    found = [name for name in parse_methods("auto", num_nodes) if name in BASELINES and name not in names]
+    slow = [name for name in found if name in SLOW and num_nodes > LARGE]
+    return [name for name in found if name not in slow], slow
 
 
 def _compute(console: Console, job: Job, wanted: Count, *, resume: bool) -> None:
@@ -185,7 +188,7 @@ def _compute(console: Console, job: Job, wanted: Count, *, resume: bool) -> None
     job.seconds["choose K"] = time.perf_counter() - started
     started = time.perf_counter()
     series = _fit(console, job, own=own, resume=resume)
-    job.left_out = series.left_out
+    job.left_out += series.left_out
     job.seconds["fit"] = time.perf_counter() - started
     started = time.perf_counter()
     _judge(console, job, series)
@@ -203,10 +206,13 @@ def _fit(console: Console, job: Job, *, own: bool, resume: bool) -> Series:
             checkpoint_every=job.options.checkpoint_every, budget=budget, resume=resume,
         )  # fmt: skip
 
+    size = job.inputs.graph.num_nodes
+    light, slow = _baselines(job.settings, job.names, size)
+    job.left_out += [f"{name}: no baseline above {grouped(LARGE)} nodes, where it is slow; -m {name}." for name in slow]
+    fewer = {"num_seeds": 1} if size > LARGE else {}  # of the searches for a resolution that gives K
+
     def baselines() -> list[Task]:
-        return [
-            Task(Maker.of(name, job.count, {}, None), job.seeds, True) for name in _baselines(job.settings, job.names)
-        ]
+        return [Task(Maker.of(name, job.count, fewer, None), job.seeds, True) for name in light]
 
     asked = [Task(Maker.of(name, job.count, params, device), job.seeds, False) for name in job.names]
     if not own:
@@ -257,3 +263,5 @@ def _judge(console: Console, job: Job, series: Series) -> None:
     for note in job.kept.fit.notes:
         console.say(f"  {job.kept.fit.method}: {note}")
     console.say(f"Kept {job.kept.fit.method}, seed {job.kept.fit.seed}: {job.kept.why}")
+    if job.kept.fit.method in job.marks:
+        console.say("  -m auto takes the clustering that the evidence speaks for, whichever method made it.")

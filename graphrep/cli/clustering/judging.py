@@ -11,6 +11,7 @@ import numpy as np
 
 from graphrep.cli.clustering.fitting import Fit
 from graphrep.cli.clustering.inputs import Inputs
+from graphrep.cli.clustering.wanted import BASELINES
 from graphrep.methods._partition_input import prepared
 from graphrep.methods._quality_space import quality_space
 
@@ -155,7 +156,7 @@ def mean_agreement(matrix: Array) -> float:
 
 def weak_points(row: Row, table: Sequence[Row]) -> list[str]:
     """Sentences on baselines that are better than this row: by the evidence that needs no labels, or in most scores."""
-    others = [other for other in table if other.baseline and other.method != row.method]
+    others = [other for other in table if other.method in BASELINES and other.method != row.method]
     said = []
     ahead = [other for other in others if row.mean("evidence") < _CLOSE * other.mean("evidence")]
     if ahead:

@@ -155,8 +155,7 @@ def _faces(job: Job, sure: Certainty) -> list[Face]:
     """Other ways to colour the nodes: by class, and by how sure their cluster is."""
     known, faces = job.inputs.known, []
     if known is not None:
-        names = np.array([*known.classes, "unknown"])
-        faces.append(Face.of_labels("class", names[known.y]))
+        faces.append(Face.of_classes("class", known.y, known.classes))
     if not np.isnan(sure.confidence).all():
         faces.append(Face.of_shares("confidence", sure.confidence))
     return faces

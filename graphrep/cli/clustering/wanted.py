@@ -13,13 +13,24 @@ from graphrep.errors import GraphrepError, UnknownNameError
 from graphrep.recipes import recipe
 from graphrep.registry import METHODS, Entry, suggest
 
-__all__ = ["BASELINES", "OWN_NUMBER", "Count", "entry_of", "gather", "parse_count", "parse_methods", "registered"]
+__all__ = [
+    "BASELINES",
+    "LARGE",
+    "OWN_NUMBER",
+    "Count",
+    "entry_of",
+    "gather",
+    "parse_count",
+    "parse_methods",
+    "registered",
+]
 
 BASELINES = ("kmeans", "smooth", "spectral", "louvain", "leiden")
+SLOW = ("leiden",)  # no baselines of large graphs
 OWN_NUMBER = ("louvain", "leiden")  # find a number of clusters without being told one
 _EVERYTHING = ("scgc", "pamc", "dmon", "fastrp")  # of "all", beside the baselines
 _SPOKEN = {"spectral-clustering": "spectral", "k-means": "kmeans", "smoothed": "smooth"}
-_EXACT_NODES = 20_000  # up to so many nodes "auto" tries SCGC, whose epochs cost N^2, beyond them PamC
+LARGE = 20_000  # nodes above which "auto" tries PamC in place of SCGC, whose epochs cost N^2, and searches are shorter
 
 
 @dataclass(frozen=True)
@@ -122,10 +133,10 @@ def parse_methods(text: str, num_nodes: int, have: Mapping[str, bool] | None = N
     names: list[str] = []
     for part in (p.strip().lower() for p in text.split(",")):
         if part == "all":
-            names += [n for n in (*_EVERYTHING, *BASELINES) if have.get(n, True)]
+            names += [n for n in (*BASELINES, *_EVERYTHING) if have.get(n, True)]  # of equals the light one is taken
         elif part == "auto":
-            trained = "scgc" if num_nodes <= _EXACT_NODES else "pamc"
-            names += [n for n in (trained, *BASELINES) if have.get(n, True)]
+            trained = "scgc" if num_nodes <= LARGE else "pamc"
+            names += [n for n in (*BASELINES, trained) if have.get(n, True)]
         else:
             entry_of(part)
             names.append(_SPOKEN.get(part, part))

@@ -49,10 +49,22 @@ class Face:
     centers: bool = False
 
     @classmethod
-    def of_labels(cls, what: str, labels: Array) -> Face:
-        """A colour per label; of more than 60 labels the rarest share one."""
-        group, groups, colors = _groups(np.asarray(labels), None)
-        return cls(what, group, groups, colors, len(groups) > 1)
+    def of_classes(cls, what: str, y: Array, names: Sequence[str]) -> Face:
+        """A colour per class, in the order of the names; of more than 60 classes the rarest share one.
+
+        Args:
+            what: what a class is.
+            y: (N,) places in `names`, -1 unknown.
+            names: of the classes.
+
+        Example:
+            >>> Face.of_classes("class", np.array([0, 2, -1]), ["2", "7", "10"]).groups
+            ['2', '10', 'unknown']
+        """
+        place, numbers, colors = _groups(np.where(y < 0, len(names), y), None)
+        every = [*names, "unknown"]
+        groups = [every[int(number)] if number.isdigit() else number for number in numbers]
+        return cls(what, place, groups, colors, len(groups) > 1)
 
     @classmethod
     def of_shares(cls, what: str, shares: Array) -> Face:
