@@ -87,7 +87,8 @@ SUITES: dict[str, Suite] = {
     ),
     "clustering": Suite(
         variants={
-            "scgc": (Variant("SCGC*", "scgc"), Variant("SCGC", "scgc", {"variant": "full"}, recipe="_full")),
+            "scgc": (Variant("SCGC*", "scgc"),),
+            "scgc_full": (Variant("SCGC", "scgc", {"variant": "full"}, recipe="_full"),),
             "pamc": (Variant("PamC", "pamc"),),
             "baselines": (
                 Variant("k-means, raw features", "kmeans"),
@@ -96,8 +97,9 @@ SUITES: dict[str, Suite] = {
                 Variant("Louvain, K wanted", "louvain"),
                 Variant("Leiden, K wanted", "leiden"),
             ),
+            "dmon": (Variant("DMoN", "dmon"),),
         },
-        methods=("scgc", "pamc", "baselines"),
+        methods=("scgc", "scgc_full", "pamc", "dmon", "baselines"),
         datasets=("acm", "dblp", "clustering/citeseer", "usps", "cora", "eat", "digits"),
         protocols=(),
     ),
