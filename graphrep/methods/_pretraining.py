@@ -27,15 +27,15 @@ class PretrainTask:
     """Reconstruction of the features in shuffled batches; a :class:`graphrep.train.Task`.
 
     Args:
-        module: what is trained.
+        module: one or more :class:`~graphrep.nn.AutoEncoder`, trained side by side on the same batches.
         x: (N, F) features, dense or sparse.
         batch_size: rows per step.
         fingerprint: settings of the method and the graph.
     """
 
-    def __init__(self, module: AutoEncoder, x: Tensor | CSR, batch_size: int, fingerprint: str) -> None:
+    def __init__(self, module: nn.ModuleList, x: Tensor | CSR, batch_size: int, fingerprint: str) -> None:
         self.module: nn.Module = module
-        self._auto = module
+        self._autos = [part for part in module if isinstance(part, AutoEncoder)]
         self.x, self.batch_size, self._fingerprint = x, batch_size, fingerprint
 
     def batches(self, epoch: int, generator: torch.Generator) -> Iterable[Tensor]:
@@ -43,14 +43,16 @@ class PretrainTask:
         return node_batches(self.x.shape[0], self.batch_size, None, generator)
 
     def loss(self, batch: Tensor, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Mean squared error over all entries of the batch, zeros included."""
+        """Mean squared error over all entries of the batch, zeros included, added up over the auto-encoders."""
         rows = take(self.x, batch)
-        value = reconstruction_error(self._auto.decoder, self._auto.encoder(rows), rows)
-        return value, {"reconstruction": value.detach()}
+        value = sum(
+            (reconstruction_error(auto.decoder, auto.encoder(rows), rows) for auto in self._autos), torch.zeros(())
+        )
+        return value, {"reconstruction": value.detach() / len(self._autos)}
 
     def embed(self) -> Tensor:
-        """(N, d)."""
-        return encode(self._auto.encoder, self.x)
+        """(N, d) of the first."""
+        return encode(self._autos[0].encoder, self.x)
 
     def fingerprint(self) -> str:
         """Settings of the method and digests of the graph."""

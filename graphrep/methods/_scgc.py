@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from graphrep.data.graph import Graph
 from graphrep.errors import GraphrepError
 from graphrep.eval import cluster_scores, kmeans
 from graphrep.kernels import CSR
@@ -15,10 +17,11 @@ from graphrep.kernels._select import row_entries
 from graphrep.methods._pretraining import encode, take
 from graphrep.methods._reconstruction import reconstruction_error
 from graphrep.methods._views import node_batches
-from graphrep.nn.autoencoder import FeatureMLP
+from graphrep.methods.selection import select_partition
+from graphrep.nn.autoencoder import AutoEncoder, FeatureMLP
 from graphrep.objectives import clustering_kl, student_t, target_distribution
 
-__all__ = ["Batch", "ClusterModule", "Course", "JointTask", "Pull", "oracle_scores", "place_centres"]
+__all__ = ["Batch", "ClusterModule", "Course", "JointTask", "Pull", "best_start", "oracle_scores"]
 
 Pull = Callable[[Tensor, Tensor, Tensor, CSR], Tensor]  # z, q, labels, influence -> the contrast
 
@@ -58,14 +61,13 @@ class ClusterModule(nn.Module):
 
 
 @torch.no_grad()
-def place_centres(module: ClusterModule, z: Tensor, *, n_init: int, seed: int) -> None:
-    """Sets the centres to the means of the clusters that k-means finds in the embedding (N, d).
+def place_centres(module: ClusterModule, z: Tensor, labels: Tensor) -> None:
+    """Sets the centres to the means of the clusters (N,) of the embedding (N, d).
 
     Raises:
-        GraphrepError: fewer than K of them have a node.
+        GraphrepError: fewer than K clusters have a node.
     """
     rows, count = z.double(), len(module.centres)
-    labels = torch.from_numpy(kmeans(rows, count, n_init=n_init, seed=seed)).to(z.device)
     size = torch.bincount(labels, minlength=count)
     if bool((size == 0).any()):
         points = len(torch.unique(rows, dim=0))
@@ -75,6 +77,37 @@ def place_centres(module: ClusterModule, z: Tensor, *, n_init: int, seed: int) -
         )
     sums = rows.new_zeros(count, rows.shape[1]).index_add_(0, labels, rows)
     module.centres.copy_(sums / size[:, None])
+
+
+@torch.no_grad()
+def best_start(
+    module: ClusterModule, autos: nn.ModuleList, x: Tensor | CSR, graph: Graph, *, n_init: int, seed: int
+) -> AutoEncoder:
+    """Gives the module the encoder and the centres to start from; the auto-encoder that they are of.
+
+    Of several auto-encoders it is the one whose k-means clusters links and features agree on best
+    (:func:`graphrep.methods.select_partition`): a bad one is hardly mended by the training after it, and its loss does
+    not tell.
+
+    Raises:
+        GraphrepError: the encoder maps the nodes to fewer than K points.
+    """
+    count = len(module.centres)
+    parts = [auto for auto in autos if isinstance(auto, AutoEncoder)]
+    embeddings = [encode(auto.encoder, x) for auto in parts]
+    labels = [torch.from_numpy(kmeans(z.double(), count, n_init=n_init, seed=seed)).to(z.device) for z in embeddings]
+    best = 0
+    full = {str(i): part.cpu() for i, part in enumerate(labels) if len(torch.unique(part)) == count}
+    if len(full) > 1:
+        choice = select_partition(graph, full, seed=seed)
+        best = int(choice.name)
+        told = ", ".join(f"{evidence.score:.3f}" for evidence in choice.evidence.values())
+        logging.getLogger("graphrep").info("evidence for the starts: %s; number %d is kept", told, best + 1)
+    elif full:
+        best = int(next(iter(full)))
+    module.encoder = parts[best].encoder
+    place_centres(module, embeddings[best], labels[best])
+    return parts[best]
 
 
 class Course(nn.Module):

@@ -13,12 +13,13 @@ from graphrep.objectives.influence import NEGATIVES
 from graphrep.train import History
 from graphrep.train.signals import look
 
-__all__ = ["check_settings", "course_notes", "pretrain_rule"]
+__all__ = ["check_settings", "course_notes", "pretrain_rule", "pretrain_starts"]
 
 _STILL_FALLING = 0.1  # share of its loss that an auto-encoder lost in its last epochs, from which it was cut short
 _LAST = 5
 _COLLAPSED = 0.2  # of the dimensions there could be
 _PUBLISHED, _MOST = 30, 300  # epochs of the auto-encoder
+_STARTS, _LARGE = 3, 20_000
 
 
 def check_settings(model: Any, num_nodes: int) -> None:
@@ -45,6 +46,8 @@ def check_settings(model: Any, num_nodes: int) -> None:
         _check_number(name, getattr(model, name))
     for name in ("num_walks", "n_init", "dim", "order", "patience"):
         check_integer(name, getattr(model, name), 1)
+    if model.pretrain_starts is not None:
+        check_integer("pretrain_starts", model.pretrain_starts, 1)
     for name in ("pretrain_batch_size", "batch_size"):
         if name != "batch_size" or model.batch_size is not None:
             check_integer(name, getattr(model, name), 2)
@@ -60,6 +63,15 @@ def pretrain_rule(model: Any) -> dict[str, Any]:
         return {"epochs": _MOST, "min_epochs": _PUBLISHED, "patience": _LAST, "min_delta": _STILL_FALLING}
     patience, min_delta = model.pretrain_patience, model.pretrain_min_delta
     return {"epochs": model.pretrain_epochs, "patience": patience, "min_delta": min_delta}
+
+
+def pretrain_starts(model: Any, num_nodes: int) -> int:
+    """How many auto-encoders are trained; one where none is trained at all."""
+    if model.pretrain_epochs == 0:
+        return 1
+    if model.pretrain_starts is None:
+        return 1 if num_nodes > _LARGE else _STARTS
+    return int(model.pretrain_starts)
 
 
 def _check_number(name: str, value: Any, *, above: float | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -321,11 +322,26 @@ def test_a_finished_run_resumes_to_the_same(tmp_path: Path) -> None:
 
 
 def test_the_auto_encoder_goes_on_while_its_loss_falls() -> None:
-    options: dict[str, Any] = {"hidden_dims": (8,), "dim": 2, "epochs": 1}
+    options: dict[str, Any] = {"hidden_dims": (8,), "dim": 2, "epochs": 1, "pretrain_starts": 1}
     falling, flat = (SCGC(3, **options, pretrain_lr=lr).fit(graph()).history_.earlier[0] for lr in (0.05, 1e-5))
     assert len(flat.epochs) == 30 < len(falling.epochs) <= 300
     assert min(falling.losses[-5:]) > 0.9 * min(falling.losses[:-5])
     assert len(SCGC(3, **options, pretrain_epochs=3).fit(graph()).history_.earlier[0].epochs) == 3
+
+
+def test_the_start_with_the_best_evidence_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    options: dict[str, Any] = {**SMALL, "pretrain_epochs": 2, "epochs": 1}
+    with caplog.at_level(logging.INFO, logger="graphrep"):
+        several = SCGC(3, **options, pretrain_starts=5).fit(graph())
+        SCGC(3, **options, pretrain_starts=1).fit(graph())
+    told = [record.getMessage() for record in caplog.records if "evidence for the starts" in record.getMessage()]
+    assert len(told) == 1  # one start is not judged
+    scores, kept = told[0].removeprefix("evidence for the starts: ").split("; number ")
+    evidence = [float(score) for score in scores.split(", ")]
+    assert len(evidence) == 5
+    assert evidence[int(kept.split()[0]) - 1] == max(evidence) > min(evidence)
+    again = SCGC(3, **options, pretrain_starts=5).fit(graph())
+    assert torch.equal(several.labels_, again.labels_)
 
 
 def test_stops_at_the_first_epoch_with_few_changes() -> None:
