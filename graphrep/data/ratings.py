@@ -19,7 +19,7 @@ from graphrep.data.interactions import Interactions
 from graphrep.data.tables import arrow
 from graphrep.errors import DTypeError, EmptyGraphError, FileFormatError, GraphrepError, NonFiniteError, ShapeError
 
-__all__ = ["RatingTable", "read_interactions", "read_ratings"]
+__all__ = ["RatingTable", "read_interactions", "read_parts", "read_ratings"]
 
 Array = np.ndarray[Any, Any]
 _PART_WORDS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
@@ -76,7 +76,7 @@ class RatingTable:
             >>> table.interactions(min_rating=4).item_ids.tolist(), table.interactions().num_items
             ([3], 2)
         """
-        keep = self._kept(implicit, min_rating)
+        keep = self.kept(implicit=implicit, min_rating=min_rating)
         items, item = np.unique(self.item[keep], return_inverse=True)
         return Interactions(
             self.user[keep], item.reshape(-1), self.rating[keep] if implicit and self.rating is not None else None,
@@ -85,7 +85,8 @@ class RatingTable:
             name=self.name,
         )  # fmt: skip
 
-    def _kept(self, implicit: bool, min_rating: float | None) -> Array:
+    def kept(self, *, implicit: bool = False, min_rating: float | None = None) -> Array:
+        """Numbers of the rows that are interactions; arguments and errors of :meth:`interactions`."""
         if implicit and min_rating is not None:
             raise GraphrepError("Ratings are either weights or judged by a limit.", hint="--implicit or --min-rating")
         if not implicit and min_rating is None:
@@ -176,6 +177,57 @@ def read_ratings(
         return _from_archive(file, wanted)
     rows = open_text(file, wanted, sep=sep, header=header)
     return _from_lists(rows) if rows.lists else _from_text(rows)
+
+
+def read_parts(folder: str | os.PathLike[str], **options: Any) -> RatingTable:
+    """One table out of ``train.*``, ``test.*`` and perhaps ``val.*`` (or ``valid.*``) in a folder.
+
+    Args:
+        folder: with these files, of any kind that :func:`read_ratings` reads.
+        options: of :func:`read_ratings`.
+
+    Raises:
+        FileFormatError: no training file, or several of one part.
+    """
+    place = Path(folder)
+    tables: dict[int, RatingTable] = {}
+    for file in sorted(place.iterdir()):
+        code = _PART_WORDS.get(file.name.partition(".")[0].lower())
+        if code is None or not file.is_file():
+            continue
+        if code in tables:
+            raise FileFormatError(f"{place} has several files of one part ({file.name}).", hint="one of each")
+        tables[code] = read_ratings(file, **options)
+    if 0 not in tables:
+        raise FileFormatError(
+            f"{place} is a folder without a file train.csv, train.txt, ...", hint="name the file of interactions inside"
+        )
+    return _joined(place.resolve().name, tables)
+
+
+def _joined(name: str, tables: dict[int, RatingTable]) -> RatingTable:
+    """The rows of several tables one after the other, with their parts and common ids."""
+    parts = list(tables.values())
+    numbers, known = {}, {}
+    for role in ("user", "item"):
+        ids = [getattr(table, f"{role}_ids") for table in parts]
+        if len({one.dtype.kind for one in ids}) > 1:
+            ids = [one.astype(np.str_) for one in ids]
+        known[role] = np.unique(np.concatenate(ids))
+        rows = [getattr(table, role) for table in parts]
+        numbers[role] = np.concatenate(
+            [np.searchsorted(known[role], one)[row] for one, row in zip(ids, rows, strict=True)]
+        )
+
+    def column(role: str) -> Array | None:
+        found = [getattr(table, role) for table in parts]
+        return None if any(one is None for one in found) else np.concatenate(found)
+
+    codes = np.concatenate([np.full(len(table), code, dtype=np.int8) for code, table in tables.items()])
+    return RatingTable(
+        name, numbers["user"], numbers["item"], column("rating"), column("time"), codes, known["user"], known["item"],
+        parts[0].columns, parts[0].described,
+    )  # fmt: skip
 
 
 def _from_text(rows: TextRows) -> RatingTable:
