@@ -32,7 +32,7 @@ def paper_loss(
     user = users.index_select(0, batch.users)
     pos, neg = ((user * items.index_select(0, part)).sum(1) for part in (batch.pos, batch.neg))
     hinge = torch.relu(1 - pos + neg)
-    sides = batch.users.unique(), torch.cat([batch.pos, batch.neg]).unique()
+    sides = torch.unique(batch.users), torch.unique(torch.cat([batch.pos, batch.neg]))
     contrast = hinge.new_zeros(())
     for pairs in layers:
         for nodes, (main, view) in zip(sides, pairs, strict=True):

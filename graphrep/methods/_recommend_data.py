@@ -60,9 +60,7 @@ def training_data(data: Interactions, validation: float | None, binarize: bool, 
         if bool(chosen.any()):
             train, val = _part(train, ~chosen), _part(train, chosen)
     if val is None:
-        notes.append(
-            "No pair could be held out for validation: every user has one interaction. All epochs are trained."
-        )
+        notes.append("No pair could be held out for validation: one interaction a user. All epochs are trained.")
     return TrainingData(train, val, seen, notes)
 
 
@@ -122,9 +120,7 @@ def _notes(train: CSR) -> list[str]:
     complete = int((by_user == train.num_cols).sum())
     notes = []
     if lonely:
-        notes.append(
-            f"{_of(lonely, train.num_rows, 'user')} no training interactions: the most popular items for them."
-        )
+        notes.append(f"{_of(lonely, train.num_rows, 'user')} no training interactions: they get the most popular.")
     if unseen:
         notes.append(f"{_of(unseen, train.num_cols, 'item')} no training interactions: their rank says little.")
     if complete:

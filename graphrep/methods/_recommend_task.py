@@ -86,14 +86,14 @@ class RecommendTask:
             return
         neg = uniform_negatives(self.train, self.users, seed=new_seed(generator))[:, 0]
         order = torch.randperm(self.users.numel(), generator=generator).to(self.users.device)
-        for part in order.split(self.batch_size):
+        for part in torch.split(order, self.batch_size):
             users = self.users[part]
             yield PairBatch(users, self.items[part], neg[part], users.numel())
 
     def _by_user(self, count: int, pairs: int, most: int, generator: torch.Generator) -> Iterable[PairBatch]:
         known = torch.unique(self.users)
         order = torch.randperm(known.numel(), generator=generator)[:most].to(known.device)
-        for part in order.split(count):
+        for part in torch.split(order, count):
             users = known[part]
             found = sample_neighbors(self.train, users, pairs, seed=new_seed(generator))
             each = users[found.row().long()]

@@ -29,8 +29,9 @@ _CL_WEIGHT = {"current": 0.2, "paper": 0.2, "old": 1e-7}
 class LightGCL(TrainedRecommender):
     """LightGCN whose nodes are told apart by a second, dense view: the graph through a decomposition of low rank.
 
-    ``loss = BPR + cl_weight contrast + reg_weight (|E_u^0|^2 + |E_i^0|^2)``. The contrast of the users of a batch, and of
-    its met and unmet items, is against *all* users and items, exactly; see :func:`graphrep.objectives.lightgcl_contrast`.
+    ``loss = BPR + cl_weight contrast + reg_weight (|E_u^0|^2 + |E_i^0|^2)``. The contrast of the users of a batch, and
+    of its met and unmet items, is against *all* users and items, exactly; see
+    :func:`graphrep.objectives.lightgcl_contrast`.
 
     Args:
         dim: d, numbers per user and item.
@@ -138,8 +139,9 @@ class LightGCL(TrainedRecommender):
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         multipliers = self._multipliers(module, generator)
         if isinstance(module, PaperLightGCL):
-            options = {"temperature": self.temperature, "multipliers": multipliers, "generator": generator}
-            ranking, contrast = paper_loss(module, batch, **options)
+            ranking, contrast = paper_loss(
+                module, batch, temperature=self.temperature, multipliers=multipliers, generator=generator
+            )
         else:
             assert isinstance(module, LightGCLModule)
             ranking, contrast = self._current(module, batch, multipliers, generator)

@@ -1,4 +1,4 @@
-"""LightGCN: vectors spread over the interactions, trained by ranking; and matrix factorisation, without the spreading."""
+"""LightGCN: vectors spread over the interactions, trained by ranking; and matrix factorisation, without spreading."""
 
 from __future__ import annotations
 

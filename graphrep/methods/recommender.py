@@ -84,7 +84,7 @@ class Recommender(Estimator):
             users: (n,) numbers of users; None: all.
             k: items per user, at least 1.
             exclude_seen: leave out what a user met in training or validation.
-            exclude: more pairs to leave out: anything :meth:`Interactions.coerce` takes, a row per user of the training.
+            exclude: more pairs to leave out: anything :meth:`Interactions.coerce` takes, with the users of the training.
             block_size: users scored at once; block_size * I scores are held. Default by I.
 
         Returns:

@@ -23,9 +23,9 @@ __all__ = ["SimGCL"]
 class SimGCL(TrainedRecommender):
     """LightGCN with a contrast between two noisy propagations.
 
-    At each level every row gets uniform noise of length `noise` with the signs of the row. The distinct users of a batch
-    are told apart by the cosines between both views, and so are its distinct met items. The mean is over the levels
-    1..L, without level 0.
+    At each level every row gets uniform noise of length `noise` with the signs of the row. The distinct users of a
+    batch are told apart by the cosines between both views, and so are its distinct met items. The mean is over the
+    levels 1..L, without level 0.
 
     Args:
         dim, num_layers, batch_size, binarize, reg_weight, validation and the settings of the training: see
@@ -71,7 +71,8 @@ class SimGCL(TrainedRecommender):
     def _loss(
         self, module: InteractionEncoder, batch: PairBatch, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        ranking = ranking_loss(*module(), batch)
+        users, items = module()
+        ranking = ranking_loss(users, items, batch)
         noise = torch.Generator(batch.users.device).manual_seed(new_seed(generator))
         first, second = (module.combined(noisy_levels(module, self.noise, noise)) for _ in range(2))
         contrast = sum(
@@ -83,7 +84,7 @@ class SimGCL(TrainedRecommender):
                     intra_view=False,
                     symmetric=False,
                 )
-                for side, nodes in enumerate((batch.users.unique(), batch.pos.unique()))
+                for side, nodes in enumerate((torch.unique(batch.users), torch.unique(batch.pos)))
             ),
             ranking.new_zeros(()),
         )

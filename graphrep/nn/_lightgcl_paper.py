@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ class PaperLightGCL(LightGCL):
         """The summed main view, and per layer the unit rows of both views: ((z_u, g_u), (z_i, g_i))."""
         levels = self.levels(edge_multipliers)
         pairs = []
-        for layer, ((user, item), (next_user, next_item)) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+        for layer, ((user, item), (next_user, next_item)) in enumerate(itertools.pairwise(levels)):
             dense = self._us @ (self._v.t() @ item), self._vs @ (self._u.t() @ user)
             pairs.append(
                 tuple(

@@ -28,8 +28,8 @@ class TrainConfig:
         lr: learning rate.
         weight_decay: L2 penalty (``adamw``: decoupled).
         optimizer: ``adam``, ``adamw`` or ``sgd``.
-        schedule: ``constant``, ``cosine`` from `lr` to zero over `epochs`, or ``decay``: 2 % less after each epoch, down
-            to half of `lr`.
+        schedule: ``constant``, ``cosine`` from `lr` to zero over `epochs`, or ``decay``: 2 % less after each epoch,
+            down to half of `lr`.
         warmup: epochs over which the rate grows linearly from zero.
         clip_norm: largest norm of the gradient; None does not clip.
         precision: ``float32``, ``float64``, or ``bfloat16``: matrix products under autocast, weights in float32.
