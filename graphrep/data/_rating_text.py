@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from graphrep.data._bytes import text_bytes
@@ -73,7 +74,7 @@ def open_text(path: Path, wanted: Wanted, *, sep: str | None = None, header: boo
     """
     text = _decoded(path)
     separator = _separator(sep, _head(text))
-    sample = [fields for _, fields in _first(_split(io.StringIO(text), separator))]
+    sample = [fields for _, fields in itertools.islice(_split(io.StringIO(text), separator), _SAMPLE)]
     if not sample:
         raise EmptyGraphError(f"{path.name} has no interactions.", hint="one per line: user,item[,rating[,time]]")
     told = any(column is not None for column in wanted.values())
@@ -97,11 +98,7 @@ def _decoded(path: Path) -> str:
 
 def _head(text: str) -> list[str]:
     lines = (line.rstrip("\n") for line in io.StringIO(text))
-    return list(_first(line for line in lines if line.strip()))
-
-
-def _first(rows: Iterable[object]) -> list[object] | list[tuple[int, list[str]]]:
-    return [row for row, _ in zip(rows, range(_SAMPLE), strict=False)]
+    return list(itertools.islice((line for line in lines if line.strip()), _SAMPLE))
 
 
 def _split(lines: io.StringIO, separator: str) -> Iterator[tuple[int, list[str]]]:

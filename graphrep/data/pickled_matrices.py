@@ -320,5 +320,5 @@ def _array(found: Any) -> np.ndarray[Any, Any]:
 def _dtype(found: Any) -> np.dtype[Any]:
     if not isinstance(found, _Made) or found.name != "dtype" or found.arguments[0] not in _DTYPES:
         raise ValueError(f"the dtype {getattr(found, 'arguments', ('?',))[0]} is not allowed")
-    order = found.state[1] if isinstance(found.state, tuple) else "="
-    return np.dtype(str(found.arguments[0])).newbyteorder(order if order in ("<", ">") else "=")
+    big = isinstance(found.state, tuple) and found.state[1] == ">"
+    return np.dtype(str(found.arguments[0])).newbyteorder(">" if big else "<")

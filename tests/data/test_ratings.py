@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import graphrep as gr
+from graphrep.data.interaction_archive import write_interactions
 from graphrep.data.ratings import RatingTable, read_ratings
 from graphrep.errors import (
     DTypeError,
@@ -198,3 +199,19 @@ def test_bad_arrays_are_refused(tmp_path: Path, arrays: Any, error: type[Excepti
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(error, match=words):
         read_ratings(tmp_path / "x.npz")
+
+
+def test_archives_of_interactions_come_back(tmp_path: Path) -> None:
+    seen = gr.Interactions(
+        [0, 1, 1], [1, 0, 1], [2.0, 1.0, 3.0], [5, 6, 7], part=[0, 2, 0], user_ids=["ann", "bób"], item_ids=[7, 9]
+    )
+    write_interactions(seen, tmp_path / "seen.npz")
+    found = gr.read(tmp_path / "seen.npz")
+    for part in ("train", "test"):
+        rows, other = seen.rows(part), found.rows(part)
+        for column in ("user", "item", "weight", "time"):
+            assert getattr(seen, column)[rows].tolist() == getattr(found, column)[other].tolist()
+    assert np.asarray(found.user_ids).tolist() == ["ann", "bób"]
+    assert np.asarray(found.item_ids).tolist() == [7, 9]
+    write_interactions(seen.replace(part=None), tmp_path / "whole.npz")
+    assert gr.read(tmp_path / "whole.npz").parts == ("train",)

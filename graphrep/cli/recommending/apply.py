@@ -164,8 +164,8 @@ def _notes(matched: Matched, folder: Path) -> list[str]:
         some = ", ".join(str(name) for name in matched.unknown[:_NAMED].tolist())
         more = ", ..." if len(matched.unknown) > _NAMED else ""
         notes.append(
-            f"{grouped(len(matched.unknown))} items are unknown to {folder} ({some}{more}): {grouped(matched.lost)} rows "
-            "of theirs were left out."
+            f"{grouped(len(matched.unknown))} items are unknown to {folder} ({some}{more}): "
+            f"{grouped(matched.lost)} rows of theirs were left out."
         )
     if matched.grown:
         notes.append(f"{grouped(matched.grown)} users were in training: what they had then was added to these rows.")

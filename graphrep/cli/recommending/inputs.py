@@ -1,4 +1,4 @@
-"""The interactions a recommender is trained on: from a name, a table, an archive, pickles; and what is to know of them."""
+"""The interactions that a recommender is trained on, from a name, a table, an archive or pickles."""
 
 from __future__ import annotations
 
@@ -118,10 +118,11 @@ def _whole(
     if not data.num_rows:
         raise EmptyGraphError(f"{spec} has no interactions.", hint="pairs of users and items")
     if data.weight is not None or implicit or min_rating is not None:
+        none, weight = np.zeros(0), data.weight
         table = RatingTable(
             data.name or spec, np.asarray(data.user), np.asarray(data.item),
-            None if data.weight is None else np.asarray(data.weight, dtype=np.float64),
-            None, None, None, np.zeros(0), np.zeros(0), {"rating": "weight"},
+            None if weight is None else np.asarray(weight, dtype=np.float64), None, None, none, none,
+            {"rating": "weight"},
         )  # fmt: skip
         keep = table.kept(implicit=implicit, min_rating=min_rating)
         parts = {key: getattr(data, key) for key in ("user", "item", "weight", "time", "part")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ __all__ = ["Job", "Options", "recommend_run"]
 
 Array = np.ndarray[Any, Any]
 AVERAGES = ("users", "official")
+_STEPS, _SMALLEST = 32, 32  # steps of an epoch and pairs of a batch that small data are given at least
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def recommend_run(
     if asked.get("average", "users") not in AVERAGES:
         raise UnknownNameError(f'--average "{asked["average"]}" is unknown.', hint=" | ".join(AVERAGES))
     device = choose_device(settings)
+    told = {*settings["params"], *(("batch_size",) if run.get("recipe") else ())}
     model = build(settings)
     if resume is not None and _finished(console, resume, run):
         return
@@ -137,6 +140,8 @@ def recommend_run(
         check_index_target(Path(str(asked["index"])))
     run |= {"out": str(target[0]), "format": target[1]}
     divided = _divided(console, settings, inputs)
+    if "batch_size" not in told and Path(str(run["graph"])).exists():
+        _fit_batches(console, settings, inputs, divided, model)
     users = chosen_users(asked.get("users"), id_array(inputs.data.user_ids, inputs.data.num_users))
     if options.dry_run:
         _show_plan(console, settings, model, divided, ks, users, target[0], where)
@@ -178,6 +183,19 @@ def _divided(console: Console, settings: Settings, inputs: Inputs) -> Divided:
     for note in [*inputs.notes, *divided.notes]:
         console.say(f"  {note}")
     return divided
+
+
+def _fit_batches(console: Console, settings: Settings, inputs: Inputs, divided: Divided, model: Any) -> None:
+    """Smaller batches for small data, whose epochs would else be a step or two; not where the settings are told."""
+    size = model.get_params().get("batch_size")
+    wanted = max(_SMALLEST, 2 ** int(math.log2(max(divided.counts["train"] / _STEPS, 1))))
+    if size is None or wanted >= size:
+        return
+    model.set_params(batch_size=wanted)
+    settings["params"]["batch_size"] = wanted
+    note = f"The data are small: batches of {wanted} pairs in place of {size} (--set batch_size={size}: not)."
+    inputs.notes.append(note)
+    console.say(f"  {note}")
 
 
 def _show_plan(

@@ -120,13 +120,17 @@ def _verdict(mine: RankingScores, other: RankingScores, method: str, k: int) -> 
     numbers = ", ".join(told)
     if min(signs) < 0:
         return (
-            f"{method} loses to recommending everybody the most popular items: {numbers}. Take -m popularity, train "
-            "longer (--epochs), or give it more interactions.",
+            f"{method} loses to recommending everybody the most popular items: {numbers}. {_advice(method)}",
             True,
         )
     if max(signs) == 0:
         return f"{method} is not distinguishable from popularity on {mine.num_users} test users: {numbers}.", False
     return f"{method} beats popularity: {numbers}.", False
+
+
+def _advice(method: str) -> str:
+    plainer = "" if method in ("lightgcn", "mf") else "-m lightgcn, which has less to tune, "
+    return f"Try {plainer}other settings (--set, --epochs), or take -m popularity."
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ def measure_coverage(lists: Lists, popular: Lists, popularity: Array) -> Coverag
     listed, other = (np.bincount(one.items[one.items >= 0], minlength=total) for one in (lists, popular))
     order = np.argsort(-popularity, kind="stable")
     parts = [part for part in np.array_split(order, min(GROUPS, total)) if len(part)]
-    groups = [(len(part), *(_share(count, part) for count in (popularity, listed, other))) for part in parts]
+    groups = [(len(p), _share(popularity, p), _share(listed, p), _share(other, p)) for p in parts]
     places = max(int(listed.sum()), 1)
     ascending = np.sort(listed)
     rank = np.arange(1, total + 1)

@@ -115,7 +115,7 @@ def _training(job: Job) -> list[Chart]:
     curves = [Curve("loss", epochs, course["losses"], marked=course["kept_epoch"])]
     looks = course["validation_recall_at_20"]
     if looks:
-        found = [math.nan if str(epoch) not in looks else looks[str(epoch)] for epoch in epochs]
+        found = [looks.get(str(epoch), math.nan) for epoch in epochs]
         curves.append(Curve("Recall@20 on validation", epochs, found, marked=course["kept_epoch"], note="high is good"))
     note = f"{course['epochs']} epochs of {course['seconds_per_epoch']:.2g} s, stopped by {course['stopped']}; "
     note += f"epoch {course['kept_epoch']} was kept (dashed). No test pair was looked at."
@@ -144,7 +144,7 @@ def _coverage(job: Job) -> list[Table]:
                 "of popularity lists",
             ],
             lines,
-            note="Lists like the first column of bars follow the users' taste; lists of only the most popular items say "
+            note="Shares. Lists spread like the training pairs follow the users; lists of popular items only tell "
             "what everybody knows.",
         )
     ]

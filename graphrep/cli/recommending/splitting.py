@@ -132,7 +132,9 @@ def _held_out(data: Interactions, share: float) -> Interactions:
     assert data.part is not None
     training = data.rows("train")
     part = data.part.clone()
-    part[training] = _rows(data, training).split(val=share, test=0.0, by="user_time").part
+    inner = _rows(data, training).split(val=share, test=0.0, by="user_time").part
+    assert inner is not None
+    part[training] = inner
     return data.replace(part=part)
 
 
