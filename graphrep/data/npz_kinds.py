@@ -214,7 +214,7 @@ def _ids_of(arrays: Mapping[str, Any], name: str) -> np.ndarray[Any, Any] | None
     if name in arrays:
         return np.asarray(arrays[name])
     texts = text_of(arrays, name)
-    return None if texts is None else texts.astype(np.str_)
+    return None if texts is None else np.array(texts.tolist(), dtype=np.str_)
 
 
 def _link_split(name: str, arrays: Mapping[str, Any]) -> LinkSplit:

@@ -234,7 +234,8 @@ def test_cold_complete_single_and_repeated_rows_are_said(run: Run, folder: Path)
         'once,"Film 01, the",5,1\ncold,"Film 01, the",1,1\nperson00,"Film 00, the",5,1\nperson00,"Film 00, the",5,2\n'
     )
     _films(folder / "films.csv", more=every + more)
-    said = run("recommend", "films.csv", *SMALL, "--min-rating", "4", "-o", "a.csv", "--at", "4").stdout
+    rated = ("--min-rating", "4", "--at", "4", "--protocol", "published")
+    said = run("recommend", "films.csv", *SMALL, *rated, "-o", "a.csv").stdout
     assert "repeat a pair of user and item: each pair counts once" in said
     assert "1 of 33 users have one interaction: it stays in training, and they are not judged" in said
     assert "1 of 33 users have no training interaction: their lists are the most popular items" in said

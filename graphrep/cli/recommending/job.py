@@ -139,7 +139,7 @@ def recommend_run(
     if asked.get("index"):
         check_index_target(Path(str(asked["index"])))
     run |= {"out": str(target[0]), "format": target[1]}
-    divided = _divided(console, settings, inputs)
+    divided = _divided(console, settings, inputs, "validation" in model.get_params())
     if "batch_size" not in told and Path(str(run["graph"])).exists():
         _fit_batches(console, settings, inputs, divided, model)
     users = chosen_users(asked.get("users"), id_array(inputs.data.user_ids, inputs.data.num_users))
@@ -167,7 +167,7 @@ def _finished(console: Console, folder: Path, run: Mapping[str, Any]) -> bool:
     return True
 
 
-def _divided(console: Console, settings: Settings, inputs: Inputs) -> Divided:
+def _divided(console: Console, settings: Settings, inputs: Inputs, validates: bool) -> Divided:
     """The parts, with everything that was understood so far."""
     for line in inputs.lines:
         console.say(line)
@@ -177,7 +177,7 @@ def _divided(console: Console, settings: Settings, inputs: Inputs) -> Divided:
         share = params.get("validation")  # --set validation=...
     divided = divide(
         inputs, how=asked.get("split"), test=asked.get("test"), validation=share, protocol=asked.get("protocol"),
-        seed=int(params.get("seed", 0)),
+        seed=int(params.get("seed", 0)), validates=validates,
     )  # fmt: skip
     console.say(f"{divided.fingerprint(inputs.name)}   split {divided.how}, protocol {divided.protocol}")
     for note in [*inputs.notes, *divided.notes]:

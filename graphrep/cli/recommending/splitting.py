@@ -59,7 +59,7 @@ class Divided:
 
 def divide(
     inputs: Inputs, *, how: str | None = None, test: float | None = None, validation: float | None = None,
-    protocol: str | None = None, seed: int = 0,
+    protocol: str | None = None, seed: int = 0, validates: bool = True,
 ) -> Divided:  # fmt: skip
     """Divides interactions.
 
@@ -72,6 +72,7 @@ def divide(
         validation: share of the remaining pairs that decide when to stop; default 0.1.
         protocol: ``holdout``, or ``published``: no validation, all epochs.
         seed: of random choices.
+        validates: whether the recommender makes use of validation pairs; else none are held out.
 
     Raises:
         UnknownNameError: no such split or protocol.
@@ -96,8 +97,8 @@ def divide(
         data = _split(data, found, 0.2 if test is None else test, seed)
     if "train" not in data.parts:
         raise EmptyGraphError(f"{inputs.name} has no training interactions.", hint="--split random")
-    share = None
-    if rule == "holdout" and "val" not in data.parts:
+    share, late = None, list[str]()
+    if validates and rule == "holdout" and "val" not in data.parts:
         share = 0.1 if validation is None else validation
         if found.startswith("time") and share:
             data, share = _held_out(data, share), None
@@ -105,7 +106,9 @@ def divide(
     if share:
         counts["val"] = _held_out_count(data, share, seed)
         counts["train"] -= counts["val"]
-    return Divided(data, found, rule, _notes(data, counts, found, rule), counts, share or None)
+    if validates and rule == "holdout" and not counts["val"]:
+        late.append("No pair could be held out for validation: all epochs are trained.")
+    return Divided(data, found, rule, [*_notes(data, counts, found), *late], counts, share or None)
 
 
 def _check_shares(how: str, test: float | None, validation: float | None, protocol: str) -> None:
@@ -172,7 +175,7 @@ def _counts(data: Interactions) -> dict[str, int]:
     }
 
 
-def _notes(data: Interactions, count: dict[str, int], how: str, protocol: str) -> list[str]:
+def _notes(data: Interactions, count: dict[str, int], how: str) -> list[str]:
     users, notes = grouped(count["users"]), []
     if count["repeated_rows"]:
         added = "their weights were added" if data.weight is not None else "each pair counts once"
@@ -198,6 +201,4 @@ def _notes(data: Interactions, count: dict[str, int], how: str, protocol: str) -
         notes.append("Nothing was held out for a test (--split none): nothing is judged.")
     elif not count["test"]:
         notes.append("No user has enough interactions for a test pair: nothing is judged.")
-    if protocol == "holdout" and not count["val"]:
-        notes.append("No pair could be held out for validation: all epochs are trained.")
     return notes
