@@ -122,7 +122,7 @@ def test_official_average_is_the_mean_of_the_means_of_256_users() -> None:
     rng = np.random.default_rng(3)
     scores, test = rng.standard_normal((1100, 30)), rng.random((1100, 30)) < 0.05
     test[512:768], test[1024:1090] = False, False
-    given = dict(ks=(1, 5), per_user=True)
+    given = {"ks": (1, 5), "per_user": True}
     found = topk_metrics(scores, None, None, sp.csr_matrix(test * 1.0), average="official", block_size=100, **given)
     plain = topk_metrics(scores, None, None, sp.csr_matrix(test * 1.0), **given)
     for name in FIELDS.values():
