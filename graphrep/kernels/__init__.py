@@ -11,6 +11,7 @@ from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.influence import influence_matrix
 from graphrep.kernels.louvain import bipartite_louvain, bipartite_modularity, louvain, modularity
+from graphrep.kernels.negatives import uniform_negatives
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
 from graphrep.kernels.sampling import sample_neighbors
@@ -60,5 +61,6 @@ __all__ = [
     "segment_reduce",
     "spmm",
     "streaming_logsumexp",
+    "uniform_negatives",
     "warmup",
 ]

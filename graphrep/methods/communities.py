@@ -13,7 +13,8 @@ from graphrep.data.graph import Graph
 from graphrep.errors import EmptyGraphError, GraphrepError, MissingExtraError, UnknownNameError
 from graphrep.kernels import CSR, louvain, modularity
 from graphrep.methods._feature_rows import features
-from graphrep.methods._leftover import assign_by_features, connected_components
+from graphrep.methods._leftover import assign_by_features
+from graphrep.nn._components import connected_components
 from graphrep.methods._partition_input import (
     SimpleGraph,
     check_cluster_count,
