@@ -134,7 +134,7 @@ class InteractionEncoder(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         """Moves the interactions along with the tables (``to``, ``double``, ...)."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self._adj is not None and self._adj.value is not None:
             moved = fn(self._adj.value)
             self._place(self._adj.to(moved.device).with_value(moved))

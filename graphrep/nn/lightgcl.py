@@ -1,4 +1,4 @@
-"""LightGCL: a propagated view of users and items, and a dense one through a low-rank decomposition (Cai et al. 2023)."""
+"""LightGCL: a propagated view of users and items, and a dense one through a low-rank decomposition (Cai et al.)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ VIEWS = ("svd", "self", "noise")
 class LightGCL(InteractionEncoder):
     """The sum of the propagated levels, and a second view of the same nodes to contrast it with.
 
-    With ``A ~ U S V'`` of rank q the second view has ``G_u^l = U S V' E_i^(l-1)`` at level l >= 1, always from the level
-    below of the *first* view, and ``G^0 = E^0``; both are summed over the levels.
+    With ``A ~ U S V'`` of rank q the second view has ``G_u^l = U S V' E_i^(l-1)`` at level l >= 1, always from the
+    level below of the *first* view, and ``G^0 = E^0``; both are summed over the levels.
 
     Args:
         num_users: I.

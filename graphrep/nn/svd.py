@@ -227,7 +227,8 @@ def _norm_bounds(adj: CSR) -> tuple[float, float]:
 
 def _orthonormal(rows: Tensor) -> Tensor:
     with one_thread():
-        return torch.linalg.qr(rows.cpu())[0].to(rows.device)
+        basis: Tensor = torch.linalg.qr(rows.cpu())[0]
+    return basis.to(rows.device)
 
 
 def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:

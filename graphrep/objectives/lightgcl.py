@@ -61,7 +61,8 @@ def lightgcl_contrast(
     if pos_clamp is not None:
         own = own.clamp(-pos_clamp, pos_clamp)
     weight = count.to(total.dtype) / index.numel()
-    return ((total - own) * weight).sum()
+    mean: Tensor = ((total - own) * weight).sum()
+    return mean
 
 
 def _check(view_query: Tensor, main_keys: Tensor, index: Tensor) -> None:

@@ -24,7 +24,8 @@ def uniform_negatives(rowptr: Tensor, col: Tensor, num_cols: int, users: Tensor,
 
 def _entries_before(col: Tensor, begin: Tensor, end: Tensor, rank: Tensor) -> Tensor:
     """How many entries of each row lie below its missing column of that rank: those with ``col[begin + k] - k <=
-    rank``."""
+    rank``.
+    """
     low, high = begin.clone(), end.clone()
     while bool((low < high).any()):
         middle = (low + high) >> 1
