@@ -175,12 +175,11 @@ class Recommender(Estimator):
         """
         self._fitted("user_embedding_")
         wanted = self._matrix(as_matrix(test, "test", what="test"), "test", self.num_users_)
-        options: dict[str, Any] = {} if average == "users" else {"average": average}
         size = block_size or scored_at_once(self.num_items_)
         given: tuple[Any, Any] = self.user_embedding_, self.item_embedding_
         if self.cold_users_.numel():
             given = self._scorer(self.user_embedding_, self.cold_users_), None
-        return topk_metrics(*given, self._seen, wanted, ks=ks, block_size=size, **options)
+        return topk_metrics(*given, self._seen, wanted, ks=ks, block_size=size, average=average)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``model.toml`` and ``model.safetensors`` into folder `path`.
