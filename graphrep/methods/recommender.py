@@ -69,6 +69,12 @@ class Recommender(Estimator):
         """I."""
         return int(self._fitted("item_embedding_").shape[0])
 
+    @property
+    def seen_(self) -> CSR:
+        """(U, I) pattern of the training and validation pairs, which lists leave out."""
+        seen: CSR = self._fitted("_seen")
+        return seen
+
     def recommend(
         self,
         users: Any = None,
