@@ -122,7 +122,7 @@ def _ours(inputs: RecommendInputs) -> Callable[[], Result]:
 
 def _plain_steps(inputs: RecommendInputs) -> Callable[[], Result]:
     train = inputs.task.train
-    known = {(u, i): 1.0 for u, i in zip(train.row().tolist(), train.col.tolist(), strict=True)}
+    known = dict.fromkeys(zip(train.row().tolist(), train.col.tolist(), strict=True), 1.0)
     step = plain.Step(inputs.task.module.adj, inputs.svd(), _settings(inputs), torch.float32)
     pairs, num_items = torch.cat([b[0] for b in inputs.batches]).tolist(), train.num_cols
 
@@ -183,7 +183,7 @@ def _our_negatives(inputs: RecommendInputs) -> Callable[[], Result]:
 def _plain_negatives(inputs: RecommendInputs) -> Callable[[], Result]:
     train = inputs.graph.interactions.csr("train")
     users = train.row().tolist()
-    known = {(u, i): 1.0 for u, i in zip(users, train.col.tolist(), strict=True)}
+    known = dict.fromkeys(zip(users, train.col.tolist(), strict=True), 1.0)
     draw = plain.sample_negatives
     return lambda: (torch.from_numpy(draw(users, known, train.num_cols, np.random.default_rng(SEED))),)
 

@@ -1,4 +1,4 @@
-"""LightGCL's training step, sampler and evaluation in plain form, as its program has them; written from their definition.
+"""LightGCL's training step, sampler and evaluation in plain form, as its program has them, from their definition.
 
 The step builds the matrices of logits of the batch against all users and all items, takes exponentials of them as they
 are, transposes the COO adjacency at each layer, and has the penalty over the whole tables. Negatives are drawn by
@@ -65,7 +65,9 @@ def _with_rest(
     return loss
 
 
-def loss_by_blocks(step: Step, user: Tensor, item: Tensor, batch: Batch, rows: int = 128) -> tuple[Tensor, Tensor, Tensor]:
+def loss_by_blocks(
+    step: Step, user: Tensor, item: Tensor, batch: Batch, rows: int = 128
+) -> tuple[Tensor, Tensor, Tensor]:
     """The same loss and its gradients in both tables, the contrast a few rows of logits at a time."""
     settings = step.settings
     uids, pos, neg = batch

@@ -18,9 +18,9 @@ from graphrep.kernels._check import check_edge_index, check_range
 from graphrep.methods._hashing import frequency_rows, lsh_rows, universal_rows
 from graphrep.methods.base import Estimator
 
-__all__ = ["GraphHash"]
+__all__ = ["METHODS", "GraphHash"]
 
-_METHODS = ("graph", "double-graph", "modulo", "frequency", "double", "lsh")
+METHODS = ("graph", "double-graph", "modulo", "frequency", "double", "lsh")
 _OF_CLUSTERS = ("graph", "double-graph")
 _RESOLUTION = 200.0
 _SIDES = ("user", "item")
@@ -159,8 +159,8 @@ class GraphHash(Estimator):
         return found if self.method == "graph" else self._doubled(found, later, own)
 
     def _check(self) -> None:
-        if self.method not in _METHODS:
-            raise UnknownNameError(f'method is "{self.method}".', hint=", ".join(_METHODS))
+        if self.method not in METHODS:
+            raise UnknownNameError(f'method is "{self.method}".', hint=", ".join(METHODS))
         clusters = self.method in _OF_CLUSTERS
         if self.resolution is not None and (self.target_size is not None or not clusters):
             why = "and target_size are two ways to say the same" if clusters else f'means nothing to "{self.method}"'

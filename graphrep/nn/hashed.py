@@ -9,7 +9,7 @@ from torch.nn.functional import embedding
 from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels._check import check_index, check_range
 
-__all__ = ["HashedEmbedding"]
+__all__ = ["HashedEmbedding", "check_rows", "shared_rows"]
 
 
 class HashedEmbedding(nn.Module):
@@ -47,15 +47,11 @@ class HashedEmbedding(nn.Module):
 
     def __init__(self, map: Tensor, dim: int, *, num_rows: int | None = None, combine: str = "sum") -> None:
         super().__init__()
-        check_index(map, "map", ndim=2 if isinstance(map, Tensor) and map.dim() == 2 else 1)
-        if not map.numel():
-            raise ShapeError(f"map has shape {tuple(map.shape)}: there is no id.", hint="one row per id")
+        rows = check_rows(map, num_rows)
         if dim < 1:
             raise GraphrepError(f"dim is {dim}.", hint="1 or more")
         if combine not in ("sum", "mean"):
             raise UnknownNameError(f'combine is "{combine}".', hint='"sum" or "mean"')
-        rows = int(map.max()) + 1 if num_rows is None else num_rows
-        check_range(map, rows, "map")
         self.combine = combine
         self.register_buffer("map", map.long().clone())
         self.weight = nn.Parameter(torch.empty(rows, dim))
@@ -72,15 +68,34 @@ class HashedEmbedding(nn.Module):
             check_index(index, "index")
             check_range(index, len(rows), "index")
             rows = rows[index.long()]
-        if rows.dim() == 1:
-            return embedding(rows, self.weight)
-        first, *others = rows.unbind(1)
-        total = embedding(first, self.weight)
-        for column in others:
-            total = total + embedding(column, self.weight)
-        return total / rows.shape[1] if self.combine == "mean" else total
+        return shared_rows(rows, self.weight, self.combine)
 
     def extra_repr(self) -> str:
         """Sizes, for the module's repr."""
         ids, hashes = len(self.map), "" if self.map.dim() == 1 else f" by {self.map.shape[1]} hashes"
         return f"{ids} ids{hashes}, {self.weight.shape[0]} rows, dim={self.weight.shape[1]}"
+
+
+def check_rows(map: Tensor, num_rows: int | None = None) -> int:
+    """Rows of the table that `map` (N,) or (N, H) refers to.
+
+    Raises:
+        ShapeError, DTypeError, IndexRangeError: `map` is malformed, or refers to a row beyond `num_rows`.
+    """
+    check_index(map, "map", ndim=2 if isinstance(map, Tensor) and map.dim() == 2 else 1)
+    if not map.numel():
+        raise ShapeError(f"map has shape {tuple(map.shape)}: there is no id.", hint="one row per id")
+    rows = int(map.max()) + 1 if num_rows is None else num_rows
+    check_range(map, rows, "map")
+    return rows
+
+
+def shared_rows(map: Tensor, weight: Tensor, combine: str = "sum") -> Tensor:
+    """(N, d) rows of `weight` (R, d) at `map` (N,), or the sum or mean of those at (N, H)."""
+    if map.dim() == 1:
+        return embedding(map, weight)
+    first, *others = map.unbind(1)
+    total = embedding(first, weight)
+    for column in others:
+        total = total + embedding(column, weight)
+    return total / map.shape[1] if combine == "mean" else total
