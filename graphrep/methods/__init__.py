@@ -21,6 +21,7 @@ _NAMES = {
     "FastRPTransform": "fastrp_transform",
     "GCA": "gca",
     "GRACE": "grace",
+    "GraphHash": "graph_hash",
     "KMeans": "kmeans",
     "Leiden": "communities",
     "LightGCL": "lightgcl",

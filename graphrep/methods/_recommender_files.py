@@ -16,6 +16,7 @@ from graphrep.data.toml import dumps
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError
 from graphrep.kernels import CSR
+from graphrep.methods._compression import restored
 from graphrep.train.task import History
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def load_into(cls: type[_Model], path: str | os.PathLike[str]) -> _Model:
     if facts.get("graphrep") != _format(cls):
         raise FileFormatError(f"{folder} does not hold a saved {cls.__name__} model.", hint="model.save(path)")
     try:
-        params = tomllib.loads((folder / "model.toml").read_text(encoding="utf8"))["params"]
+        params = tomllib.loads((folder / "model.toml").read_text(encoding="utf8")).get("params", {})
         model = cls(**params)
         for name in _RESULTS:
             setattr(model, f"{name}_", tensors[name])
@@ -79,7 +80,8 @@ def _module(model: Recommender, state: dict[str, Tensor]) -> Any:
     module = model._rebuilt()
     if module is not None:
         with torch.no_grad():
-            module.to(next(iter(state.values())).dtype).load_state_dict(state)
+            module = restored(module, state)
+            module.to(state["user_embedding"].dtype).load_state_dict(state)
         module.eval()
     return module
 

@@ -90,7 +90,7 @@ class Recommender(Estimator):
             users: (n,) numbers of users; None: all.
             k: items per user, at least 1.
             exclude_seen: leave out what a user met in training or validation.
-            exclude: more pairs to leave out: anything :meth:`Interactions.coerce` takes, with the users of the training.
+            exclude: more pairs to leave out: anything :meth:`Interactions.coerce` takes, with the users of training.
             block_size: users scored at once; block_size * I scores are held. Default by I.
 
         Returns:
@@ -181,10 +181,11 @@ class Recommender(Estimator):
         """
         self._fitted("user_embedding_")
         wanted = self._matrix(as_matrix(test, "test", what="test"), "test", self.num_users_)
-        scorer = self._scorer(self.user_embedding_, self.cold_users_)
-        options: dict[str, Any] = {} if average == "users" else {"average": average}
         size = block_size or scored_at_once(self.num_items_)
-        return topk_metrics(scorer, None, self._seen, wanted, ks=ks, block_size=size, **options)
+        given: tuple[Any, Any] = self.user_embedding_, self.item_embedding_
+        if self.cold_users_.numel():
+            given = self._scorer(self.user_embedding_, self.cold_users_), None
+        return topk_metrics(*given, self._seen, wanted, ks=ks, block_size=size, average=average)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``model.toml`` and ``model.safetensors`` into folder `path`.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from graphrep.data.interactions import Interactions
 from graphrep.errors import GraphrepError
+from graphrep.methods._compression import check_compression, compressed
 from graphrep.methods._recommend_data import TrainingData, training_data
 from graphrep.methods._recommend_task import PairBatch, RecommendTask
 from graphrep.methods.recommender import Recommender
@@ -44,6 +45,8 @@ class TrainedRecommender(Recommender):
         binarize: bool = True,
         reg_weight: float = 1e-4,
         validation: float | None = 0.1,
+        compression: str = "none",
+        compression_rows: float | int = 0.25,
         epochs: int = 100,
         lr: float = 1e-3,
         weight_decay: float = 0.0,
@@ -64,6 +67,8 @@ class TrainedRecommender(Recommender):
         self.binarize = binarize
         self.reg_weight = reg_weight
         self.validation = validation
+        self.compression = compression
+        self.compression_rows = compression_rows
         self.epochs = epochs
         self.lr = lr
         self.weight_decay = weight_decay
@@ -113,7 +118,9 @@ class TrainedRecommender(Recommender):
         found = training_data(data, self.validation, self.binarize, self.seed)
         config = self._config(found)
         with seeded(self.seed):
-            module = self._module(data.num_users, data.num_items).to(self.device, WEIGHT_DTYPES[self.precision])
+            module = self._module(data.num_users, data.num_items)
+            module = compressed(module, found.train, self.compression, self.compression_rows, self.seed)
+            module = module.to(self.device, WEIGHT_DTYPES[self.precision])
         module.prepare(found.train, binarize=self.binarize)
         self.module_ = module
         self._keep(data, found.seen, found.train, found.notes)
@@ -161,6 +168,7 @@ class TrainedRecommender(Recommender):
             raise GraphrepError(f"batch_size is {self.batch_size!r}.", hint="an integer of 1 or more: 4096")
         if not self.reg_weight >= 0:
             raise GraphrepError(f"reg_weight is {self.reg_weight!r}.", hint="0 or more: 1e-4")
+        check_compression(self.compression)
 
     # for subclasses
 

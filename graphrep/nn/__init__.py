@@ -12,6 +12,7 @@ _NAMES = {
     "GATConv": "gat_conv",
     "GCNConv": "gcn_conv",
     "GCNEncoder": "encoder",
+    "HashedEmbedding": "hashed",
     "InteractionEncoder": "interactions",
     "LGConv": "gcn_conv",
     "LightGCL": "lightgcl",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphrep.errors import DTypeError, GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels import CSR, spmm
 from graphrep.kernels._sorted import sorted_pattern
+from graphrep.nn.hashed import check_rows, shared_rows
 
 __all__ = ["InteractionEncoder"]
 
@@ -30,7 +31,8 @@ class InteractionEncoder(nn.Module):
 
     Attributes:
         user_embedding: (I, d) trained, from Xavier's uniform distribution.
-        item_embedding: (J, d), likewise.
+        item_embedding: (J, d), likewise; fewer rows in both after :meth:`share_rows`.
+        user_map, item_map: rows that users and items share, None where each has its own.
         adj: (I, J) CSR, the normalised adjacency, after :meth:`prepare`; not part of the ``state_dict``.
 
     Raises:
@@ -42,6 +44,9 @@ class InteractionEncoder(nn.Module):
         >>> users.shape, items.shape
         (torch.Size([2, 4]), torch.Size([2, 4]))
     """
+
+    user_map: Tensor | None
+    item_map: Tensor | None
 
     def __init__(
         self,
@@ -67,6 +72,8 @@ class InteractionEncoder(nn.Module):
         self.combine, self.first_level = combine, first_level
         self.user_embedding = nn.Parameter(torch.empty(num_users, dim))
         self.item_embedding = nn.Parameter(torch.empty(num_items, dim))
+        self.register_buffer("user_map", None)
+        self.register_buffer("item_map", None)
         self.reset_parameters()
         self._adj: CSR | None = None
         self._adj_t: CSR | None = None
@@ -142,7 +149,35 @@ class InteractionEncoder(nn.Module):
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Level 0: (I, d) and (J, d)."""
-        return self.user_embedding, self.item_embedding
+        if self.user_map is None or self.item_map is None:
+            return self.user_embedding, self.item_embedding
+        return shared_rows(self.user_map, self.user_embedding), shared_rows(self.item_map, self.item_embedding)
+
+    def share_rows(self, user_map: Tensor, item_map: Tensor, num_rows: tuple[int, int] | None = None) -> Self:
+        """Replaces the tables by smaller ones, new and drawn as these, whose rows users and items share.
+
+        Level 0 then is ``table[map]``, the sum of the rows where a map has several columns. The maps become part of the
+        ``state_dict``.
+
+        Args:
+            user_map: (I,) or (I, H) rows of the users' table, such as :class:`graphrep.methods.GraphHash` makes.
+            item_map: (J,) or (J, H), likewise.
+            num_rows: of both tables; default the largest of each map + 1.
+
+        Raises:
+            ShapeError, DTypeError, IndexRangeError: the maps do not fit.
+        """
+        sizes = num_rows if num_rows is not None else (None, None)
+        sides = (("user", user_map, self.num_users), ("item", item_map, self.num_items))
+        for (side, map, count), wanted in zip(sides, sizes, strict=True):
+            rows = check_rows(map, wanted)
+            if len(map) != count:
+                raise ShapeError(f"{side}_map has {len(map)} rows; there are {count} {side}s.", hint="one per id")
+            old: Tensor = getattr(self, f"{side}_embedding")
+            self.register_buffer(f"{side}_map", map.long().to(old.device, copy=True))
+            setattr(self, f"{side}_embedding", nn.Parameter(old.new_empty(rows, self.dim)))
+        self.reset_parameters()
+        return self
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """(I, d) vectors of the users and (J, d) of the items, of the whole graph without dropping."""
