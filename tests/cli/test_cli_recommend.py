@@ -223,7 +223,7 @@ def test_what_a_user_has_is_left_out_or_not(run: Run, folder: Path, films: Path)
         had.setdefault(row["person"], set()).add(row["film"])
     lists = _lists(folder / "a.csv")
     assert all(len(lists[user]) == ITEMS - len(had[user]) and not set(lists[user]) & had[user] for user in had)
-    assert f"30 lists have fewer than {ITEMS} items" in (folder / "runs" / "recommend-films" / "log.txt").read_text()
+    assert f"30 lists with fewer than {ITEMS} items" in (folder / "runs" / "recommend-films" / "log.txt").read_text()
     run("recommend", "films.csv", "-m", "popularity", "--at", str(ITEMS), "--include-seen", "-o", "b.csv")
     assert all(len(items) == ITEMS for items in _lists(folder / "b.csv").values())
 
@@ -236,11 +236,11 @@ def test_cold_complete_single_and_repeated_rows_are_said(run: Run, folder: Path)
     _films(folder / "films.csv", more=every + more)
     rated = ("--min-rating", "4", "--at", "4", "--protocol", "published")
     said = run("recommend", "films.csv", *SMALL, *rated, "-o", "a.csv").stdout
-    assert "repeat a pair of user and item: each pair counts once" in said
-    assert "1 of 33 users have one interaction: it stays in training, and they are not judged" in said
-    assert "1 of 33 users have no training interaction: their lists are the most popular items" in said
-    assert "1 of 33 users have every item" in said
-    assert "1 lists are the most popular items, since nothing is known of these users" in said
+    assert "repeats a pair of user and item: each pair counts once" in said
+    assert "1 of 33 users has one interaction: it stays in training, and they are not judged" in said
+    assert "1 of 33 users has no training interaction: their lists are the most popular items" in said
+    assert "1 of 33 users has every item" in said
+    assert "1 list of the most popular items, for users of whom nothing is known" in said
     lists = _lists(folder / "a.csv")
     assert "all" not in lists
     assert len(lists["once"]) == 4
@@ -364,7 +364,7 @@ def test_counts_are_weights_on_request(run: Run, folder: Path) -> None:
     (folder / "plays.csv").write_text("\n".join(["user,artist,plays", *rows]) + "\n")
     said = run("recommend", "plays.csv", "--implicit", *SMALL).stdout
     assert '"plays" goes from 0 to 8: taken as weights' in said
-    assert "with weight 0 were left out" in said
+    assert "with weight 0 left out" in said
     assert _result(folder, "plays")["params"]["binarize"] is False
     (folder / "plays.csv").write_text("user,artist,plays\n1,2,3\n1,3,-1\n")
     assert "are negative" in run("recommend", "plays.csv", "--implicit", code=2).stderr
@@ -476,6 +476,18 @@ def test_lists_for_users_who_came_later(run: Run, folder: Path, films: Path) -> 
     assert "knows none of these 1 items (What" in wrong
     assert "does not hold" in run("recommend", "apply", ".", "new.csv", code=2).stderr
     assert "No interactions were given" in run("recommend", "apply", "runs/recommend-films", code=2).stderr
+
+
+def test_new_ratings_are_judged_as_those_of_the_training(run: Run, folder: Path, films: Path) -> None:
+    run("recommend", "films.csv", *SMALL, "--min-rating", "4", "--split", "none")
+    (folder / "new.csv").write_text('user,item,rating\nnew,"Film 00, the",5\nnew,"Film 01, the",1\n')
+    said = run("recommend", "apply", "runs/recommend-films/model", "new.csv", "--at", "30", "-o", "a.csv").stdout
+    assert '"rating" goes from 1 to 5: 4 or more counts; 1 row rated lower left out' in said
+    lists = _lists(folder / "a.csv")["new"]
+    assert "Film 01, the" in lists
+    assert "Film 00, the" not in lists
+    run("recommend", "apply", "runs/recommend-films", "new.csv", "--min-rating", "1", "--at", "30", "-o", "b.csv")
+    assert "Film 01, the" not in _lists(folder / "b.csv")["new"]
 
 
 def test_help_and_the_list_of_methods(run: Run) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 
 from graphrep.cli.console import Console
 from graphrep.cli.nodes import id_array
+from graphrep.cli.recommending.counting import counted
 from graphrep.cli.recommending.inputs import open_interactions
 from graphrep.cli.recommending.lists import Lists, check_target, choose_target, write_lists
 from graphrep.cli.recommending.wanted import chosen_users, parse_at
 from graphrep.cli.recommending.words import print_lists
+from graphrep.cli.settings import read_config
 from graphrep.cli.system import peak_memory, use_threads, versions
 from graphrep.data.check import grouped
 from graphrep.data.interactions import Interactions
@@ -54,7 +56,8 @@ def apply_recommender(
         folder: of a run of ``graphrep recommend``, or the folder ``model`` in it.
         run: graph, out, format, threads, data_dir of the command line.
         read: options of the reader.
-        asked: at, users, include_seen, implicit, min_rating.
+        asked: at, users, include_seen, implicit, min_rating; without the last two those of the run, for a table with
+            ratings.
 
     Raises:
         FileFormatError: no recommender in the folder.
@@ -68,9 +71,11 @@ def apply_recommender(
         raise GraphrepError("No interactions were given.", hint="graphrep recommend apply runs/recommend-old new.csv")
     spec, k = str(run["graph"]), parse_at(asked.get("at"))[-1]
     model = load_recommender(folder if (folder / "model.toml").is_file() else folder / "model")
+    told = bool(asked.get("implicit")) or asked.get("min_rating") is not None
+    rule = asked if told else _rule(folder)
     inputs = open_interactions(
-        spec, data_dir=run.get("data_dir"), read=read, implicit=bool(asked.get("implicit")),
-        min_rating=asked.get("min_rating"),
+        spec, data_dir=run.get("data_dir"), read=read, implicit=bool(rule.get("implicit")),
+        min_rating=rule.get("min_rating"), needs_ratings=told,
     )  # fmt: skip
     target = choose_target(run.get("out"), run.get("format"), Path(f"{inputs.name}.recommendations"))
     check_target(*target, spec)
@@ -89,13 +94,11 @@ def apply_recommender(
     lists = Lists(users, np.asarray(items)[users], np.asarray(scores.double())[users], cold[users])
     seconds = time.perf_counter() - started
     if lists.cold.any():
-        notes.append(
-            f"{grouped(int(lists.cold.sum()))} users have no known item: their lists are the most popular ones."
-        )
+        notes.append(f"{counted(int(lists.cold.sum()), 'user')} without a known item: the most popular items for them.")
         console.say(f"  {notes[-1]}")
     item_ids = id_array(model.item_ids_, model.num_items_)
     write_lists(target[0], target[1], lists, user_ids, item_ids)
-    head = f"{type(model).__name__}  {grouped(len(users))} users  from {folder}  "
+    head = f"{type(model).__name__}  {counted(len(users), 'user')}  from {folder}  "
     console.say(f"{head:.<70} {seconds:.2f} s   peak {peak_memory() / 2**30:.2f} GiB")
     print_lists(console, lists, user_ids, item_ids)
     console.say(f"Wrote {target[0]} ({grouped(lists.rows)} rows: user, rank, item, score)")
@@ -106,6 +109,14 @@ def apply_recommender(
         "notes": notes, "seconds": round(seconds, 6), "versions": versions(),
     }  # fmt: skip
     console.finish(payload, path=target[0])
+
+
+def _rule(folder: Path) -> Mapping[str, Any]:
+    """What counted as an interaction in the run that made the model, where its folder tells."""
+    for place in (folder / "config.toml", folder.parent / "config.toml"):
+        if place.is_file() and (folder / "model.toml").is_file() == (place.parent != folder):
+            return read_config(place)["recommend"]
+    return {}
 
 
 def match(data: Interactions, model: Any) -> Matched:
@@ -164,9 +175,11 @@ def _notes(matched: Matched, folder: Path) -> list[str]:
         some = ", ".join(str(name) for name in matched.unknown[:_NAMED].tolist())
         more = ", ..." if len(matched.unknown) > _NAMED else ""
         notes.append(
-            f"{grouped(len(matched.unknown))} items are unknown to {folder} ({some}{more}): "
-            f"{grouped(matched.lost)} rows of theirs were left out."
+            f"{counted(len(matched.unknown), 'item')} unknown to {folder} ({some}{more}): "
+            f"{counted(matched.lost, 'row')} left out."
         )
     if matched.grown:
-        notes.append(f"{grouped(matched.grown)} users were in training: what they had then was added to these rows.")
+        notes.append(
+            f"{counted(matched.grown, 'user')} known from the training: what they had then was added to these rows."
+        )
     return notes

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphrep.cli.graphs import short_name
+from graphrep.cli.recommending.counting import counted
 from graphrep.data.check import grouped
 from graphrep.data.interactions import Interactions
 from graphrep.data.pickled_matrices import is_pickle, pickled_interactions
@@ -42,7 +43,7 @@ class Inputs:
 
 def open_interactions(
     spec: str, *, data_dir: Any = None, read: Mapping[str, Any] | None = None, implicit: bool = False,
-    min_rating: float | None = None,
+    min_rating: float | None = None, needs_ratings: bool = True,
 ) -> Inputs:  # fmt: skip
     """Reads what DATA stands for.
 
@@ -52,6 +53,7 @@ def open_interactions(
         read: user, item, rating, time, sep for tables.
         implicit: ratings are counts or weights.
         min_rating: only ratings this high are interactions.
+        needs_ratings: False: without ratings every row is an interaction, whatever the two say.
 
     Raises:
         GraphrepError: no interactions, not a table, a missing column, negative counts; the message says which.
@@ -59,12 +61,14 @@ def open_interactions(
     options = {key: value for key, value in (read or {}).items() if value is not None and key in _TEXT_OPTIONS}
     path = Path(spec)
     if not path.exists() and not path.suffix:
-        return _whole(_named(spec, data_dir), spec, options, implicit, min_rating)
+        return _whole(_named(spec, data_dir), spec, options, implicit, min_rating, needs_ratings)
     if is_pickle(path):
-        return _whole(pickled_interactions(path), spec, options, implicit, min_rating)
+        return _whole(pickled_interactions(path), spec, options, implicit, min_rating, needs_ratings)
     if path.suffix.lower() == ".npz" and (found := _archived(path)) is not None:
-        return _whole(found, spec, options, implicit, min_rating)
+        return _whole(found, spec, options, implicit, min_rating, needs_ratings)
     table = read_parts(path, **options) if path.is_dir() else read_ratings(path, **options)
+    if table.rating is None and not needs_ratings:
+        implicit, min_rating = False, None
     return _from_table(table, path, implicit, min_rating)
 
 
@@ -109,15 +113,16 @@ def _archived(path: Path) -> Interactions | None:
 
 
 def _whole(
-    data: Interactions, spec: str, options: Mapping[str, Any], implicit: bool, min_rating: float | None
-) -> Inputs:
+    data: Interactions, spec: str, options: Mapping[str, Any], implicit: bool, min_rating: float | None,
+    needs_ratings: bool,
+) -> Inputs:  # fmt: skip
     """Interactions that are read as they are stored; weights are judged as the ratings of a table."""
     if options:
         key = next(iter(options))
         raise GraphrepError(f"--{key} does not apply to {spec}, which has no columns.", hint=f"leave --{key} out")
     if not data.num_rows:
         raise EmptyGraphError(f"{spec} has no interactions.", hint="pairs of users and items")
-    if data.weight is not None or implicit or min_rating is not None:
+    if data.weight is not None or (needs_ratings and (implicit or min_rating is not None)):
         none, weight = np.zeros(0), data.weight
         table = RatingTable(
             data.name or spec, np.asarray(data.user), np.asarray(data.item),
@@ -135,7 +140,7 @@ def _from_table(table: RatingTable, path: Path, implicit: bool, min_rating: floa
     data = table.interactions(implicit=implicit, min_rating=min_rating)
     rows, notes = len(table), []
     columns = ", ".join(f"{called} ({role})" if called != role else role for role, called in table.columns.items())
-    lines = [f"{path.name}: columns {columns}; {table.described}", f"  read {grouped(rows)} rows: {_ids(table)}"]
+    lines = [f"{path.name}: columns {columns}; {table.described}", f"  read {counted(rows, 'row')}: {_ids(table)}"]
     if table.rating is not None:
         low, high, called = table.rating.min(), table.rating.max(), table.columns.get("rating", "rating")
         span = f'"{called}" goes from {low:g} to {high:g}'
@@ -159,4 +164,4 @@ def _ids(table: RatingTable) -> str:
 
 
 def _dropped(count: int, why: str) -> str:
-    return f"; {grouped(count)} rows {why} were left out" if count else ""
+    return f"; {counted(count, 'row')} {why} left out" if count else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import graphrep
 from graphrep.cli.console import Console
+from graphrep.cli.recommending.counting import counted
 from graphrep.cli.recommending.fitting import training_facts
 from graphrep.cli.recommending.indexing import write_index
 from graphrep.cli.recommending.lists import write_lists
@@ -82,10 +83,10 @@ def _about_lists(job: Job) -> None:
     assert job.lists is not None
     lists, k = job.lists, job.ks[-1]
     if lists.short:
-        job.notes.append(f"{grouped(lists.short)} lists have fewer than {k} items: nothing else is left.")
+        job.notes.append(f"{counted(lists.short, 'list')} with fewer than {k} items: nothing else is left.")
     if lists.cold.any():
         job.notes.append(
-            f"{grouped(int(lists.cold.sum()))} lists are the most popular items, since nothing is known of these users."
+            f"{counted(int(lists.cold.sum()), 'list')} of the most popular items, for users of whom nothing is known."
         )
     if not job.settings["recommend"].get("include_seen"):
         job.notes.append("Lists leave out everything that a user had, test pairs too (--include-seen keeps it).")

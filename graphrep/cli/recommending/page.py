@@ -64,14 +64,12 @@ def _about_lists(job: Job) -> list[tuple[str, str]]:
     assert job.coverage is not None
     cover = job.coverage
     return [
-        (
-            "distinct items",
-            f"{grouped(cover.items)} of {grouped(cover.total)} ({100 * cover.items / cover.total:.1f} %)",
-        ),
-        ("users who had a listed item, mean", f"{cover.mean_popularity:.1f}"),
-        ("Gini of the items", f"{cover.gini:.3f}"),
-        ("popularity for lack of data", grouped(int(job.lists.cold.sum()))),
-        ("shorter than asked for", grouped(job.lists.short)),
+        ("distinct items", f"{grouped(cover.items)} of {grouped(cover.total)}"),
+        ("share of the items", f"{100 * cover.items / cover.total:.1f} %"),
+        ("mean popularity", f"{cover.mean_popularity:.1f} users"),
+        ("Gini of listings", f"{cover.gini:.3f}"),
+        ("cold users", grouped(int(job.lists.cold.sum()))),
+        ("short lists", grouped(job.lists.short)),
     ]
 
 

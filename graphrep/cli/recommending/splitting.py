@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from graphrep.cli.recommending.counting import counted
 from graphrep.cli.recommending.inputs import Inputs
 from graphrep.data.check import grouped
 from graphrep.data.interactions import PARTS, Interactions
@@ -175,27 +176,32 @@ def _counts(data: Interactions) -> dict[str, int]:
     }
 
 
+def _of(count: dict[str, int], what: str) -> str:
+    """As in: 3 of 10 users have."""
+    kind = what.rpartition("_")[2]
+    return f"{counted(count[what], kind[:-1], total=count[kind])} {'has' if count[what] == 1 else 'have'}"
+
+
 def _notes(data: Interactions, count: dict[str, int], how: str) -> list[str]:
-    users, notes = grouped(count["users"]), []
+    notes = []
     if count["repeated_rows"]:
         added = "their weights were added" if data.weight is not None else "each pair counts once"
-        notes.append(f"{grouped(count['repeated_rows'])} rows repeat a pair of user and item: {added}.")
+        repeat = "repeats" if count["repeated_rows"] == 1 else "repeat"
+        notes.append(f"{counted(count['repeated_rows'], 'row')} {repeat} a pair of user and item: {added}.")
     if count["single_users"] and how in _BY:
         stay = "it stays in training, and they are not judged" if how != "time-all" else "they may be cold"
-        notes.append(f"{grouped(count['single_users'])} of {users} users have one interaction: {stay}.")
+        notes.append(f"{_of(count, 'single_users')} one interaction: {stay}.")
     if count["cold_users"]:
         tested = f" ({grouped(count['cold_test_users'])} of them are judged)" if count["cold_test_users"] else ""
         notes.append(
-            f"{grouped(count['cold_users'])} of {users} users have no training interaction{tested}: "
-            "their lists are the most popular items."
+            f"{_of(count, 'cold_users')} no training interaction{tested}: their lists are the most popular items."
         )
     if count["cold_items"]:
-        of_all = f"{grouped(count['cold_items'])} of {grouped(count['items'])} items"
-        notes.append(f"{of_all} have no training interaction: nothing is known of them.")
+        notes.append(f"{_of(count, 'cold_items')} no training interaction: nothing is known of them.")
     if count["complete_users"]:
         notes.append(
-            f"{grouped(count['complete_users'])} of {users} users have every item: there is nothing left to recommend "
-            "to them, and they teach nothing."
+            f"{_of(count, 'complete_users')} every item: there is nothing left to recommend to them, and they teach "
+            "nothing."
         )
     if how == "none":
         notes.append("Nothing was held out for a test (--split none): nothing is judged.")
