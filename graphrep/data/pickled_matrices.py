@@ -21,7 +21,7 @@ from graphrep.data._bytes import file_bytes
 from graphrep.data.interactions import PARTS, Interactions
 from graphrep.errors import FileFormatError, GraphrepError, ShapeError
 
-__all__ = ["PICKLES", "is_pickle", "pickled_interactions", "pickled_matrix"]
+__all__ = ["PICKLES", "interactions_in_pickles", "is_pickle", "matrix_in_pickle"]
 
 PICKLES = (".pkl", ".pickle")
 _PART_FILES = {
@@ -74,7 +74,7 @@ def is_pickle(path: Path) -> bool:
     return path.suffix.lower() in PICKLES or (path.is_dir() and _found(path, "train") is not None)
 
 
-def pickled_interactions(path: Path) -> Interactions:
+def interactions_in_pickles(path: Path) -> Interactions:
     """The parts of a data set that lies in pickles: ``trnMat.pkl``, ``tstMat.pkl`` and perhaps ``valMat.pkl``.
 
     Args:
@@ -89,10 +89,10 @@ def pickled_interactions(path: Path) -> Interactions:
     own = path.is_dir() or any(path == _found(folder, part) for part in _PART_FILES)
     files = {part: file for part in _PART_FILES if (file := _found(folder, part)) is not None} if own else {}
     if not files:
-        return Interactions.coerce(pickled_matrix(path)).replace(name=path.name.partition(".")[0])
+        return Interactions.coerce(matrix_in_pickle(path)).replace(name=path.name.partition(".")[0])
     if "train" not in files:
         raise FileFormatError(f"{folder} has no training matrix beside {path.name}.", hint="trnMat.pkl")
-    matrices = {part: pickled_matrix(file) for part, file in files.items()}
+    matrices = {part: matrix_in_pickle(file) for part, file in files.items()}
     shapes = {part: matrix.shape for part, matrix in matrices.items()}
     if len(set(shapes.values())) > 1:
         told = ", ".join(f"{files[part].name} {shape}" for part, shape in shapes.items())
@@ -114,7 +114,7 @@ def _found(folder: Path, part: str) -> Path | None:
     return next((file for file in names if file.is_file()), None)
 
 
-def pickled_matrix(path: Path) -> Any:
+def matrix_in_pickle(path: Path) -> Any:
     """The scipy COO matrix in a pickle of protocol 0 to 5; duplicates stay, stored zeros go.
 
     Raises:

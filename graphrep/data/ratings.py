@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
 from array import array
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from graphrep.data._archive import Archive
 from graphrep.data._rating_columns import ROLES, Columns, find_columns
+from graphrep.data._rating_fields import Numbering, as_moment, as_rating
 from graphrep.data._rating_text import TextRows, open_text
 from graphrep.data.check import grouped
 from graphrep.data.interactions import Interactions
@@ -232,15 +232,15 @@ def _joined(name: str, tables: dict[int, RatingTable]) -> RatingTable:
 
 def _from_text(rows: TextRows) -> RatingTable:
     where, name = rows.columns, rows.name
-    users, items = _Numbering(name, "user"), _Numbering(name, "item")
+    users, items = Numbering(name, "user"), Numbering(name, "item")
     ratings, times, parts = array("d"), array("d"), array("b")
     for line, fields in rows:
         users.add(fields[where.user], line)
         items.add(fields[where.item], line)
         if where.rating is not None:
-            ratings.append(_rating(fields[where.rating], name, line))
+            ratings.append(as_rating(fields[where.rating], name, line))
         if where.time is not None:
-            times.append(_moment(fields[where.time], name, line))
+            times.append(as_moment(fields[where.time], name, line))
         if where.part is not None:
             parts.append(_PART_WORDS.get(fields[where.part].lower(), -1))
     described = "" if rows.header else "no names of columns; "
@@ -255,7 +255,7 @@ def _from_text(rows: TextRows) -> RatingTable:
 
 
 def _from_lists(rows: TextRows) -> RatingTable:
-    users, items = _Numbering(rows.name, "user"), _Numbering(rows.name, "item")
+    users, items = Numbering(rows.name, "user"), Numbering(rows.name, "item")
     for line, fields in rows:
         for field in fields[1:]:
             users.add(fields[0], line)
@@ -263,75 +263,6 @@ def _from_lists(rows: TextRows) -> RatingTable:
     return _table(
         rows.name, rows.columns, users.finished(), items.finished(), None, None, None, "a line per user with its items"
     )
-
-
-class _Numbering:
-    """Numbers distinct ids in the order in which they come, later in their own order."""
-
-    def __init__(self, name: str, role: str) -> None:
-        self._known: dict[str, int] = {}
-        self._rows, self._name, self._role = array("q"), name, role
-
-    def add(self, field: str, line: int) -> None:
-        """The id of one more row."""
-        if not field:
-            raise FileFormatError(
-                f"{self._name}, line {line}: the {self._role} is empty.", hint="remove the row or fill it in"
-            )
-        self._rows.append(self._known.setdefault(field, len(self._known)))
-
-    def finished(self) -> tuple[Array, Array]:
-        """Numbers (R,) and ids, ascending: integers if all of them are written as such, else text."""
-        return _sorted(_ids(list(self._known)), np.frombuffer(self._rows, np.int64))
-
-
-def _ids(words: list[str]) -> Array:
-    try:
-        numbers = [int(word) for word in words]
-    except ValueError:
-        return np.array(words, dtype=np.str_)
-    same = all(str(number) == word for number, word in zip(numbers, words, strict=True))
-    if not same or any(abs(number) >= 2**63 for number in numbers):  # 007 and 7 are two ids
-        return np.array(words, dtype=np.str_)
-    return np.array(numbers, dtype=np.int64)
-
-
-def _sorted(ids: Array, rows: Array) -> tuple[Array, Array]:
-    order = np.argsort(ids, kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return place[rows], ids[order]
-
-
-def _rating(field: str, name: str, line: int) -> float:
-    try:
-        value = float(field)
-    except ValueError:
-        what = f'"{field}" is no number' if field else "the rating is missing"
-        raise FileFormatError(
-            f"{name}, line {line}: {what}.", hint="remove the row, or name another column with --rating"
-        ) from None
-    if not np.isfinite(value):
-        raise NonFiniteError(f"{name}, line {line}: the rating is {field}.", hint="remove the row or fill it in")
-    return value
-
-
-def _moment(field: str, name: str, line: int) -> float:
-    """A number as it is, a date in ISO's form as seconds since 1970 (UTC where it names no zone)."""
-    try:
-        value = float(field)
-    except ValueError:
-        try:
-            moment = datetime.datetime.fromisoformat(field)
-        except ValueError:
-            raise FileFormatError(
-                f'{name}, line {line}: "{field}" is neither a number nor a date such as 2024-01-31T12:00:00.',
-                hint="name another column with --time",
-            ) from None
-        value = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    if not np.isfinite(value):
-        raise NonFiniteError(f"{name}, line {line}: the time is {field}.", hint="remove the row or fill it in")
-    return value
 
 
 def _table(

@@ -75,13 +75,13 @@ def convert(
 
 def _convert_pickles(console: Console, source: Path, target: Path) -> None:
     from graphrep.data.interaction_archive import write_interactions
-    from graphrep.data.pickled_matrices import pickled_interactions
+    from graphrep.data.pickled_matrices import interactions_in_pickles
 
     if target.suffix.lower() != ".npz":
         raise UnknownNameError(
             f"Interactions are written as npz, not as {target}.", hint=f"{target.with_suffix('.npz')}"
         )
-    data = pickled_interactions(source)
+    data = interactions_in_pickles(source)
     console.say(f"{source}: {data!r}")
     write_interactions(data, target)
     console.say(f"Wrote {target}")

@@ -13,7 +13,7 @@ from graphrep.cli.graphs import short_name
 from graphrep.cli.recommending.counting import counted
 from graphrep.data.check import grouped
 from graphrep.data.interactions import Interactions
-from graphrep.data.pickled_matrices import is_pickle, pickled_interactions
+from graphrep.data.pickled_matrices import interactions_in_pickles, is_pickle
 from graphrep.data.ratings import RatingTable, read_parts, read_ratings
 from graphrep.errors import DTypeError, EmptyGraphError, FileFormatError, GraphrepError
 
@@ -63,7 +63,7 @@ def open_interactions(
     if not path.exists() and not path.suffix:
         return _whole(_named(spec, data_dir), spec, options, implicit, min_rating, needs_ratings)
     if is_pickle(path):
-        return _whole(pickled_interactions(path), spec, options, implicit, min_rating, needs_ratings)
+        return _whole(interactions_in_pickles(path), spec, options, implicit, min_rating, needs_ratings)
     if path.suffix.lower() == ".npz" and (found := _archived(path)) is not None:
         return _whole(found, spec, options, implicit, min_rating, needs_ratings)
     table = read_parts(path, **options) if path.is_dir() else read_ratings(path, **options)
