@@ -37,7 +37,10 @@ Users = Annotated[
     str | None, typer.Option("--users", metavar="FILE|ID,ID", help="whose lists are written  [everybody's]")
 ]
 IncludeSeen = Annotated[
-    bool, typer.Option("--include-seen/--exclude-seen", help="also items that the user has  [exclude-seen]")
+    bool,
+    typer.Option(
+        "--include-seen/--exclude-seen", show_default=False, help="also items that the user has  [exclude-seen]"
+    ),
 ]
 ListFormat = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="csv | tsv | parquet  [by the ending of --out]")

@@ -339,7 +339,7 @@ def test_a_method_that_loses_is_told_so() -> None:
     assert judged.verdict.startswith("mine loses to recommending everybody the most popular items: Recall@3")
     same = judge(baseline, "mine", divided, baseline, (3,))
     assert not same.beaten
-    assert "not distinguishable" in same.verdict
+    assert "cannot be told from popularity" in same.verdict
     assert same.scores == same.baseline
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from graphrep.cli.graphs import short_name
 from graphrep.cli.recommending.counting import counted
-from graphrep.data.check import grouped
 from graphrep.data.interactions import Interactions
 from graphrep.data.pickled_matrices import interactions_in_pickles, is_pickle
 from graphrep.data.ratings import RatingTable, read_parts, read_ratings
@@ -159,7 +158,7 @@ def _from_table(table: RatingTable, path: Path, implicit: bool, min_rating: floa
 def _ids(table: RatingTable) -> str:
     kinds = ("text" if ids.dtype.kind == "U" else "integers" for ids in (table.user_ids, table.item_ids))
     user, item = kinds
-    counts = f"{grouped(len(table.user_ids))} users, {grouped(len(table.item_ids))} items"
+    counts = f"{counted(len(table.user_ids), 'user')}, {counted(len(table.item_ids), 'item')}"
     return f"{counts} (ids are {user if user == item else f'{user} and {item}'})"
 
 

@@ -11,6 +11,7 @@ import torch
 
 from graphrep.cli.recommending.lists import Lists
 from graphrep.cli.recommending.splitting import Divided
+from graphrep.data.check import grouped
 
 if TYPE_CHECKING:
     from graphrep.eval import RankingScores
@@ -124,7 +125,8 @@ def _verdict(mine: RankingScores, other: RankingScores, method: str, k: int) -> 
             True,
         )
     if max(signs) == 0:
-        return f"{method} is not distinguishable from popularity on {mine.num_users} test users: {numbers}.", False
+        told = f"{method} cannot be told from popularity on {grouped(mine.num_users)} test users: {numbers}."
+        return f"{told} {_advice(method)}", False
     return f"{method} beats popularity: {numbers}.", False
 
 

@@ -55,7 +55,7 @@ class Divided:
         """One line: users, items and the pairs of each part."""
         count = self.counts
         parts = f"{grouped(count['train'])} train / {grouped(count['val'])} validation / {grouped(count['test'])} test"
-        return f"{name}: {grouped(count['users'])} users, {grouped(count['items'])} items, {parts} pairs"
+        return f"{name}: {counted(count['users'], 'user')}, {counted(count['items'], 'item')}, {parts} pairs"
 
 
 def divide(
