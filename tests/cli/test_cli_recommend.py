@@ -22,7 +22,7 @@ import torch
 import graphrep as gr
 from graphrep.cli.recommending.inputs import Inputs
 from graphrep.cli.recommending.judging import judge, measure_coverage
-from graphrep.cli.recommending.lists import Lists
+from graphrep.cli.recommending.lists import Lists, popular_lists
 from graphrep.cli.recommending.splitting import divide
 from graphrep.errors import GraphrepError
 from graphrep.methods import Popularity, load_recommender
@@ -353,6 +353,19 @@ def test_coverage_by_hand() -> None:
     assert found.groups == [
         (1, 0.6, pytest.approx(2 / 3), 0.5), (1, 0.3, pytest.approx(1 / 3), 0.0), (1, 0.1, 0.0, 0.5), (1, 0.0, 0.0, 0.0)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("k", [1, 5, 40, 60])
+def test_popular_lists_are_those_of_the_recommender(k: int) -> None:
+    rng = np.random.default_rng(k)
+    user, item = np.nonzero(rng.random((30, 50)) < rng.random(50) ** 2)
+    data = gr.Interactions([*user, *[29] * 50], [*item, *range(50)], num_users=30, num_items=50)
+    model, users = Popularity().fit(data), np.array([29, 3, 3, 0, 17])
+    for hidden in (None, data.csr(binarize=True)):
+        expected = model.recommend(users, k, exclude_seen=hidden is not None)
+        found = popular_lists(users, np.asarray(model.popularity_), hidden, k)
+        np.testing.assert_array_equal(found.items, np.asarray(expected[0]))
+        np.testing.assert_array_equal(found.scores, np.asarray(expected[1]))
 
 
 # inputs

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from graphrep.cli.recommending.fitting import fit
 from graphrep.cli.recommending.indexing import check_index_target
 from graphrep.cli.recommending.inputs import Inputs, open_interactions
 from graphrep.cli.recommending.judging import Coverage, Judged, judge, measure_coverage
-from graphrep.cli.recommending.lists import Lists, check_target, choose_target
+from graphrep.cli.recommending.lists import Lists, check_target, choose_target, popular_lists
 from graphrep.cli.recommending.outcome import finish
 from graphrep.cli.recommending.splitting import Divided, divide
 from graphrep.cli.recommending.wanted import build, chosen_users, gather, parse_at
@@ -28,6 +28,9 @@ from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import peak_memory, reset_peak_memory, use_threads
 from graphrep.data.check import grouped
 from graphrep.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from graphrep.kernels import CSR
 
 __all__ = ["Job", "Options", "recommend_run"]
 
@@ -226,8 +229,9 @@ def _compute(console: Console, job: Job, checkpoint_every: float) -> None:
         print_scores(console, job.judged, job.ks)
     job.seconds["judge"] = time.perf_counter() - started
     started = time.perf_counter()
-    job.lists, popular = (_lists(job, each) for each in (job.model, baseline))
-    job.coverage = measure_coverage(job.lists, popular, np.asarray(baseline.popularity_))
+    hidden = None if job.settings["recommend"].get("include_seen") else job.divided.data.csr(binarize=True)
+    job.lists, popularity = _lists(job, hidden), np.asarray(baseline.popularity_)
+    job.coverage = measure_coverage(job.lists, popular_lists(job.users, popularity, hidden, job.ks[-1]), popularity)
     job.seconds["lists"] = time.perf_counter() - started
 
 
@@ -239,14 +243,12 @@ def _head(job: Job) -> str:
     return f"{type(job.model).__name__}{told}  seed {params.get('seed', 0)}  "
 
 
-def _lists(job: Job, model: Any) -> Lists:
+def _lists(job: Job, hidden: CSR | None) -> Lists:
     """Lists of the chosen users; what a user had in any part is left out unless it was asked for."""
     import torch
 
-    hidden = not job.settings["recommend"].get("include_seen")
-    users = torch.from_numpy(job.users)
-    items, scores = model.recommend(
-        users, job.ks[-1], exclude_seen=hidden, exclude=job.divided.data.csr(binarize=True) if hidden else None
+    items, scores = job.model.recommend(
+        torch.from_numpy(job.users), job.ks[-1], exclude_seen=hidden is not None, exclude=hidden
     )
-    cold = np.isin(job.users, np.asarray(model.cold_users_))
+    cold = np.isin(job.users, np.asarray(job.model.cold_users_))
     return Lists(job.users, np.asarray(items), np.asarray(scores.double()), cold)

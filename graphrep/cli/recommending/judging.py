@@ -75,10 +75,11 @@ def judge(
         ks: lengths of lists.
         average: ``users``, or ``official``.
     """
-    mine, other = (_ranking(each, divided, ks, average) for each in (model, baseline))
+    mine = _ranking(model, divided, ks, average)
     if method == "popularity":
         told = "Popularity is the baseline itself."
         return Judged(method, _values(mine), None, told, False, mine.num_users, average)
+    other = _ranking(baseline, divided, ks, average)
     verdict, beaten = _verdict(mine, other, method, ks[0])
     return Judged(method, _values(mine), _values(other), verdict, beaten, mine.num_users, average)
 
@@ -125,8 +126,8 @@ def _verdict(mine: RankingScores, other: RankingScores, method: str, k: int) -> 
             True,
         )
     if max(signs) == 0:
-        told = f"{method} cannot be told from popularity on {grouped(mine.num_users)} test users: {numbers}."
-        return f"{told} {_advice(method)}", False
+        said = f"{method} cannot be told from popularity on {grouped(mine.num_users)} test users: {numbers}."
+        return f"{said} {_advice(method)}", False
     return f"{method} beats popularity: {numbers}.", False
 
 

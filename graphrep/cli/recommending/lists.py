@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +15,16 @@ from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError, GraphrepError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["FORMATS", "Lists", "check_target", "choose_target", "write_lists"]
+if TYPE_CHECKING:
+    from graphrep.kernels import CSR
+
+__all__ = ["FORMATS", "Lists", "check_target", "choose_target", "popular_lists", "write_lists"]
 
 Array = np.ndarray[Any, Any]
 FORMATS = {"csv": (".csv",), "tsv": (".tsv",), "parquet": (".parquet", ".pq")}
 COLUMNS = ("user", "rank", "item", "score")
 _USERS = 10_000  # whose rows of text are put together at once
+_CELLS = 1 << 24  # pairs of a user and an item looked at together
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,40 @@ class Lists:
     def rows(self) -> int:
         """Rows of the file."""
         return int((self.items >= 0).sum())
+
+
+def popular_lists(users: Array, popularity: Array, hidden: CSR | None, k: int) -> Lists:
+    """The most popular items of each user without ranking all of them: a few of the common order, more where needed.
+
+    Args:
+        users: (n,) rows of the users.
+        popularity: (I,) how often each item was had.
+        hidden: (U, I) pattern of what is left out, or None.
+        k: items per user.
+
+    Example:
+        >>> popular_lists(np.arange(2), np.array([1, 5, 5]), None, 2).items.tolist()
+        [[1, 2], [1, 2]]
+    """
+    total = len(popularity)
+    order = np.argsort(-popularity, kind="stable")
+    keys = np.zeros(0, np.int64) if hidden is None else np.asarray(hidden.row().long() * total + hidden.col.long())
+    keys = np.append(keys, np.iinfo(np.int64).max)  # ascending, as rows and columns are; the last stands for no pair
+    items = np.full((len(users), k), -1, dtype=np.int64)
+    width, open_rows = min(total, 2 * k + 32), np.arange(len(users))
+    while len(open_rows):
+        window, short = order[:width], []
+        for rows in np.array_split(open_rows, max(1, len(open_rows) * width // _CELLS)):
+            pairs = users[rows, None] * total + window
+            free = keys[np.searchsorted(keys, pairs)] != pairs
+            place = free.cumsum(1)
+            done = (place[:, -1] >= k) | (width == total)
+            row, column = np.nonzero(free & (place <= k) & done[:, None])
+            items[rows[row], place[row, column] - 1] = window[column]
+            short.append(rows[~done])
+        open_rows, width = np.concatenate(short), min(total, 4 * width)
+    scores = np.where(items >= 0, popularity[items], -np.inf)
+    return Lists(users, items, scores, np.zeros(len(users), dtype=bool))
 
 
 def choose_target(out: str | None, kind: str | None, default: Path) -> tuple[Path, str]:

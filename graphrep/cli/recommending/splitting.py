@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ class Divided:
     counts: dict[str, int]
     validation: float | None = None
 
-    @property
+    @functools.cached_property
     def fitted_on(self) -> Interactions:
         """What the recommender is given: no test rows, and without validation when nothing is held out."""
         assert self.data.part is not None
