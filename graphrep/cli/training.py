@@ -13,8 +13,9 @@ from graphrep.train.task import Callback, EpochLog
 
 if TYPE_CHECKING:
     from graphrep.cli.runs import RunFolder
+    from graphrep.train.task import History
 
-__all__ = ["EpochProgress", "fit_trained"]
+__all__ = ["EpochProgress", "course", "fit_trained"]
 
 LONG = 5.0  # seconds; longer trainings are announced after their second epoch
 
@@ -87,8 +88,10 @@ class EpochProgress(Callback):
 
 
 def _described(log: EpochLog, epochs: int) -> str:
-    rank = f"  RankMe {log.signals['rankme']:.0f}" if "rankme" in log.signals else ""
-    return f"epoch {log.epoch}/{epochs}  loss {log.loss:.4f}{rank}"
+    told = f"epoch {log.epoch}/{epochs}  loss {log.loss:.4f}"
+    if "recall" in log.signals:
+        return f"{told}  Recall@20 {log.signals['recall']:.4f}"
+    return told + (f"  RankMe {log.signals['rankme']:.0f}" if "rankme" in log.signals else "")
 
 
 def fit_trained(console: Console, model: Any, graph: Any, folder: RunFolder, *, checkpoint_every: float) -> Any:
@@ -116,15 +119,19 @@ def fit_trained(console: Console, model: Any, graph: Any, folder: RunFolder, *, 
             raise Stopped(
                 f"Interrupted; {progress.done} epochs are saved. To finish: graphrep train --resume {folder.path}"
             ) from None
-    history = model.history_
-    folder.log(repr(history))
-    if history.epochs:
-        first, last = history.epochs[0].loss, history.epochs[-1].loss
-        per = history.seconds / len(history.epochs)
-        said = f"{len(history.epochs)} epochs, loss {first:.4g} -> {last:.4g}, {_brief(per)} s per epoch"
-        if history.stopped != "epochs":
-            said += f", stopped by {history.stopped}"
-        if history.kept_epoch != len(history.epochs):
-            said += f", kept epoch {history.kept_epoch}"
-        console.say(f"  {said}")
+    folder.log(repr(model.history_))
+    if model.history_.epochs:
+        console.say(f"  {course(model.history_)}")
     return z
+
+
+def course(history: History) -> str:
+    """A training in one line: epochs, loss, speed, why it stopped, which epoch was kept."""
+    first, last = history.epochs[0].loss, history.epochs[-1].loss
+    per = history.seconds / len(history.epochs)
+    said = f"{len(history.epochs)} epochs, loss {first:.4g} -> {last:.4g}, {_brief(per)} s per epoch"
+    if history.stopped != "epochs":
+        said += f", stopped by {history.stopped}"
+    if history.kept_epoch != len(history.epochs):
+        said += f", kept epoch {history.kept_epoch}"
+    return said

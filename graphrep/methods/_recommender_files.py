@@ -60,7 +60,7 @@ def load_into(cls: type[_Model], path: str | os.PathLike[str]) -> _Model:
     if facts.get("graphrep") != _format(cls):
         raise FileFormatError(f"{folder} does not hold a saved {cls.__name__} model.", hint="model.save(path)")
     try:
-        params = tomllib.loads((folder / "model.toml").read_text(encoding="utf8"))["params"]
+        params = tomllib.loads((folder / "model.toml").read_text(encoding="utf8")).get("params", {})
         model = cls(**params)
         for name in _RESULTS:
             setattr(model, f"{name}_", tensors[name])

@@ -69,6 +69,12 @@ class Recommender(Estimator):
         """I."""
         return int(self._fitted("item_embedding_").shape[0])
 
+    @property
+    def seen_(self) -> CSR:
+        """(U, I) pattern of the training and validation pairs, which lists leave out."""
+        seen: CSR = self._fitted("_seen")
+        return seen
+
     def recommend(
         self,
         users: Any = None,
@@ -175,12 +181,11 @@ class Recommender(Estimator):
         """
         self._fitted("user_embedding_")
         wanted = self._matrix(as_matrix(test, "test", what="test"), "test", self.num_users_)
-        options: dict[str, Any] = {} if average == "users" else {"average": average}
         size = block_size or scored_at_once(self.num_items_)
         given: tuple[Any, Any] = self.user_embedding_, self.item_embedding_
         if self.cold_users_.numel():
             given = self._scorer(self.user_embedding_, self.cold_users_), None
-        return topk_metrics(*given, self._seen, wanted, ks=ks, block_size=size, **options)
+        return topk_metrics(*given, self._seen, wanted, ks=ks, block_size=size, average=average)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``model.toml`` and ``model.safetensors`` into folder `path`.

@@ -92,19 +92,22 @@ def svd_view(
     adj = _nonzero(adj.with_value(value.to(torch.float64)))
     if component == "largest":
         adj = _largest(adj)
-    limit = min(int((adj.degree() > 0).sum()), torch.unique(adj.col).numel())
+    rows, cols = (adj.degree() > 0).nonzero().reshape(-1), torch.unique(adj.col.long())
+    limit = min(len(rows), len(cols))
     if not limit:
         raise EmptyGraphError("the matrix has no entries, so it has no view.", hint="at least one interaction")
     wanted = min(rank, limit)
     if wanted < rank:
         where = f"the matrix has {limit} rows or columns with entries"
         _warn(f"rank {rank} was cut to {wanted}: {where}.")
-    if adj.num_rows * adj.num_cols <= _EXACT:
-        found = _exact(adj, wanted)
+    keep = wanted + oversample
+    basis = max(3 * keep, keep + 4 * _WIDTH)
+    if len(rows) * len(cols) <= _EXACT or len(rows) + len(cols) <= basis + _WIDTH:  # Krylov needs room around its basis
+        found = _exact(adj, rows, cols, wanted)
     elif iters == "auto":
-        found = _converged(adj, wanted, oversample, tol, seed)
+        found = _converged(adj, wanted, keep, basis, tol, seed)
     else:
-        found = _iterated(adj, wanted, iters, min(wanted + oversample, limit), seed)
+        found = _iterated(adj, wanted, iters, min(keep, limit), seed)
     if wanted > 1 and float(found.S[-1]) > (1 - _DEGENERATE) * float(found.S[0]):
         _warn(
             f"degenerate spectrum: the singular values 1 to {wanted} are equal (to 1e-4), so the view is arbitrary "
@@ -163,9 +166,18 @@ def _largest(adj: CSR) -> CSR:
     return _picked(adj, part[adj.row()] == part.bincount().argmax())
 
 
-def _exact(adj: CSR, rank: int) -> Triplets:
-    dense = spmm(adj, torch.eye(adj.num_cols, dtype=torch.float64, device=adj.device))
-    return _signed(*_svd(dense), rank, adj.device)
+def _exact(adj: CSR, rows: Tensor, cols: Tensor, rank: int) -> Triplets:
+    """By a dense matrix of the rows and columns that have entries."""
+    assert adj.value is not None
+    dense = adj.value.new_zeros(len(rows), len(cols))
+    place = torch.searchsorted(rows, adj.row().long()), torch.searchsorted(cols, adj.col.long())
+    dense.index_put_(place, adj.value, accumulate=True)
+    left, values, right = _svd(dense)
+    full = [
+        part.new_zeros(size, part.shape[1]).index_copy_(0, index.cpu(), part)
+        for part, size, index in ((left, adj.num_rows, rows), (right, adj.num_cols, cols))
+    ]
+    return _signed(full[0], values, full[1], rank, adj.device)
 
 
 def _iterated(adj: CSR, rank: int, iters: int, width: int, seed: int) -> Triplets:
@@ -178,12 +190,10 @@ def _iterated(adj: CSR, rank: int, iters: int, width: int, seed: int) -> Triplet
     return _signed(basis @ left.to(basis), values, right, rank, adj.device)
 
 
-def _converged(adj: CSR, rank: int, oversample: int, tol: float, seed: int) -> Triplets:
+def _converged(adj: CSR, rank: int, keep: int, basis: int, tol: float, seed: int) -> Triplets:
     matrix = _symmetric(adj)
     active = matrix.degree() > 0
     bound, size = _norm_bounds(adj)
-    keep = rank + oversample
-    basis = max(3 * keep, keep + 4 * _WIDTH)
     wide = matrix.num_rows * basis * 8 <= _DOUBLE_BYTES
     kind = torch.float64 if wide else torch.float32
     scale = torch.where(active, bound**-0.5, 0.0).double()[:, None]
