@@ -25,8 +25,8 @@ class LightGCN(TrainedRecommender):
         validation: share of each user's training pairs to hold out where the data has no val part; a training stops
             when Recall@20 on them has not risen for `patience` epochs, and the best epoch is kept. None: all epochs,
             as published tables are made.
-        compression: ``"graph"``, ``"double-graph"``, ``"modulo"``, ``"frequency"``, ``"double"``, ``"lsh"``: ids share
-            the rows of smaller tables, see :class:`~graphrep.methods.GraphHash`; ``"none"``: each id has its own.
+        compression: ``"graph"``, ``"double-graph"``, ``"modulo"``, ``"frequency"``, ``"double"`` or ``"lsh"``: ids
+            share the rows of smaller tables, see :class:`~graphrep.methods.GraphHash`; ``"none"``: each id has its own.
         compression_rows: of both tables together: a fraction of users and items, or a count.
         epochs: at most. patience, min_delta, eval_every (epochs between two looks at the validation pairs),
             lr, weight_decay, optimizer, schedule, clip_norm, precision, time_budget, seed: see

@@ -33,6 +33,7 @@ def uniform_negatives(csr: CSR, users: Tensor, *, num: int = 1, seed: int) -> Te
         IndexRangeError, DTypeError, ShapeError, DeviceError, GraphrepError: users are no rows, or `num` is negative.
 
     Example:
+        >>> import torch
         >>> csr = CSR.from_edge_index(torch.tensor([[0, 2, 0, 1, 2], [0, 0, 1, 1, 1]]), size=(3, 2))
         >>> uniform_negatives(csr, torch.tensor([0, 1]), num=2, seed=0).tolist()
         [[1, 1], [-1, -1]]
