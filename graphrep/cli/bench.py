@@ -15,10 +15,10 @@ __all__ = ["bench"]
 
 @guarded
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend")],
     *,
     datasets: Annotated[
-        str | None, typer.Option("--datasets", metavar="NAME,...", help="sets with a recipe  [cora,citeseer]")
+        str | None, typer.Option("--datasets", metavar="NAME,...", help="sets with a recipe  [its own]")
     ] = None,
     methods: Annotated[
         str | None, typer.Option("--methods", metavar="NAME,...", help="of the suite  [its own]")

@@ -13,11 +13,12 @@ from graphrep.objectives.influence import NEGATIVES
 from graphrep.train import History
 from graphrep.train.signals import look
 
-__all__ = ["check_settings", "course_notes"]
+__all__ = ["check_settings", "course_notes", "pretrain_epochs"]
 
 _STILL_FALLING = 0.1  # share of its loss that an auto-encoder lost in its last epochs, from which it was cut short
 _LAST = 5
 _COLLAPSED = 0.2  # of the dimensions there could be
+_EPOCHS, _STEPS = 30, 1000  # of the auto-encoder: published, and about what those 30 are on USPS, the largest published
 
 
 def check_settings(model: Any, num_nodes: int) -> None:
@@ -47,6 +48,21 @@ def check_settings(model: Any, num_nodes: int) -> None:
     for name in ("pretrain_batch_size", "batch_size"):
         if name != "batch_size" or model.batch_size is not None:
             check_integer(name, getattr(model, name), 2)
+
+
+def pretrain_epochs(model: Any, num_nodes: int) -> int:
+    """Epochs that the auto-encoder is trained for at most; by default never fewer steps than on a large graph.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> model = SimpleNamespace(pretrain_epochs=None, pretrain_batch_size=256)
+        >>> pretrain_epochs(model, 9298), pretrain_epochs(model, 1797)
+        (30, 125)
+    """
+    if model.pretrain_epochs is not None:
+        return int(model.pretrain_epochs)
+    batches = -(-num_nodes // int(model.pretrain_batch_size))
+    return max(_EPOCHS, -(-_STEPS // batches))
 
 
 def _check_number(name: str, value: Any, *, above: float | None = None) -> None:
