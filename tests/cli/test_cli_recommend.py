@@ -309,6 +309,17 @@ def test_the_test_part_is_never_trained_on() -> None:
         divide(Inputs(data.replace(part=None), "x", []), how="given")
 
 
+def test_a_recipe_is_kept_as_it_is_published(run: Run, folder: Path, films: Path) -> None:
+    plan = json.loads(run("recommend", "films.csv", "--recipe", "lightgcl/lastfm", "--dry-run", "--json").stdout)[
+        "plan"
+    ]
+    assert plan["run"]["recipe"] == "lightgcl/lastfm"
+    assert plan["params"]["batch_size"] == 4096
+    assert plan["recommend"]["protocol"] == "holdout"
+    own = json.loads(run("recommend", "films.csv", "--dry-run", "--json").stdout)["plan"]
+    assert own["params"]["batch_size"] == 32
+
+
 # scores
 
 

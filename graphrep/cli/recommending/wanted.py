@@ -50,7 +50,8 @@ def gather(layers: Sequence[Mapping[str, Mapping[str, Any]]], recipe_name: str |
                 hint="graphrep list recipes --task recommend",
             )
         head = {"method": published.method, "graph": published.dataset, "recipe": published.name}
-        below.append({"run": head, "params": published.params})
+        rule = {"protocol": published.eval.get("protocol")}
+        below.append({"run": head, "params": published.params, "recommend": rule})
     if config:
         below.append(read_config(config))
     settings = collect({"run": {"method": "lightgcl"}}, *below, *layers)
