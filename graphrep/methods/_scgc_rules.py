@@ -13,12 +13,12 @@ from graphrep.objectives.influence import NEGATIVES
 from graphrep.train import History
 from graphrep.train.signals import look
 
-__all__ = ["check_settings", "course_notes", "pretrain_epochs"]
+__all__ = ["check_settings", "course_notes", "pretrain_rule"]
 
 _STILL_FALLING = 0.1  # share of its loss that an auto-encoder lost in its last epochs, from which it was cut short
 _LAST = 5
 _COLLAPSED = 0.2  # of the dimensions there could be
-_EPOCHS, _STEPS = 30, 1000  # of the auto-encoder: published, and about what those 30 are on USPS, the largest published
+_PUBLISHED, _MOST = 30, 300  # epochs of the auto-encoder
 
 
 def check_settings(model: Any, num_nodes: int) -> None:
@@ -50,19 +50,16 @@ def check_settings(model: Any, num_nodes: int) -> None:
             check_integer(name, getattr(model, name), 2)
 
 
-def pretrain_epochs(model: Any, num_nodes: int) -> int:
-    """Epochs that the auto-encoder is trained for at most; by default never fewer steps than on a large graph.
+def pretrain_rule(model: Any) -> dict[str, Any]:
+    """When the training of the auto-encoder ends, as arguments of :class:`graphrep.train.TrainConfig`.
 
-    Example:
-        >>> from types import SimpleNamespace
-        >>> model = SimpleNamespace(pretrain_epochs=None, pretrain_batch_size=256)
-        >>> pretrain_epochs(model, 9298), pretrain_epochs(model, 1797)
-        (30, 125)
+    The published 30 epochs are over a thousand steps on the graphs they were published for, and too few on small ones,
+    whose loss then still falls.
     """
-    if model.pretrain_epochs is not None:
-        return int(model.pretrain_epochs)
-    batches = -(-num_nodes // int(model.pretrain_batch_size))
-    return max(_EPOCHS, -(-_STEPS // batches))
+    if model.pretrain_epochs is None:
+        return {"epochs": _MOST, "min_epochs": _PUBLISHED, "patience": _LAST, "min_delta": _STILL_FALLING}
+    patience, min_delta = model.pretrain_patience, model.pretrain_min_delta
+    return {"epochs": model.pretrain_epochs, "patience": patience, "min_delta": min_delta}
 
 
 def _check_number(name: str, value: Any, *, above: float | None = None) -> None:

@@ -21,7 +21,7 @@ from graphrep.kernels import CSR, influence_matrix
 from graphrep.methods._partition_input import isolated_note, prepared
 from graphrep.methods._pretraining import PretrainTask, digest, encode, from_features, row_length, scaled_rows
 from graphrep.methods._scgc import ClusterModule, JointTask, Pull, place_centres
-from graphrep.methods._scgc_rules import check_settings, course_notes, pretrain_epochs
+from graphrep.methods._scgc_rules import check_settings, course_notes, pretrain_rule
 from graphrep.methods.clusterer import ClusterMixin
 from graphrep.methods.trained import WEIGHT_DTYPES, TrainedEstimator
 from graphrep.nn import AutoEncoder, FeatureMLP
@@ -64,12 +64,12 @@ class SCGC(ClusterMixin, TrainedEstimator):
             "pamc"; see :func:`graphrep.objectives.influence_contrast`.
         top_m: keep only the m largest entries in each row of the influence matrix; None: all.
         n_init: starts of k-means.
-        pretrain_epochs: epochs of the auto-encoder, at most; 0: random weights; None: the published 30, and on graphs
-            so small that these are fewer than 1,000 steps as many as make 1,000.
+        pretrain_epochs: epochs of the auto-encoder, at most; 0: random weights; None: the published 30, and then on
+            until its loss has fallen by less than a tenth within five epochs, but no more than 300.
         pretrain_lr: its learning rate.
         pretrain_batch_size: its rows per step.
-        pretrain_patience: it ends earlier when its loss has not fallen by `pretrain_min_delta` of itself for so many
-            epochs.
+        pretrain_patience: where `pretrain_epochs` is given, it ends earlier when its loss has not fallen by
+            `pretrain_min_delta` of itself for so many epochs.
         pretrain_min_delta: see `pretrain_patience`.
         batch_size: nodes per step; each brings the ends of `num_walks` random walks along, and the contrast is among
             these. None: all nodes, exactly.
@@ -307,7 +307,7 @@ class SCGC(ClusterMixin, TrainedEstimator):
         if saved is None:
             first = PretrainTask(auto, x, self.pretrain_batch_size, f"{settings}, auto-encoder")
             stage = {"checkpoint": checkpoint, "resume": resume, **options}
-            earlier = [train(first, self._pretrain_config(graph.num_nodes), **stage)]
+            earlier = [train(first, self._pretrain_config(), **stage)]
             place_centres(module, encode(module.encoder, x), n_init=self.n_init, seed=self.seed)
         else:
             earlier = saved.earlier
@@ -344,14 +344,12 @@ class SCGC(ClusterMixin, TrainedEstimator):
             fingerprint=fingerprint,
         )
 
-    def _pretrain_config(self, num_nodes: int) -> TrainConfig:
+    def _pretrain_config(self) -> TrainConfig:
         return TrainConfig(
-            epochs=pretrain_epochs(self, num_nodes),
+            **pretrain_rule(self),
             lr=self.pretrain_lr,
             precision=self.precision,
             stop="loss",
-            patience=self.pretrain_patience,
-            min_delta=self.pretrain_min_delta,
             eval_every=0,
             time_budget=self.time_budget,
             seed=self.seed,
