@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from graphrep.data.tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
-from graphrep.data.toml import dumps
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError
 from graphrep.kernels import CSR
 from graphrep.methods._compression import restored
+from graphrep.methods.base import params_from_toml, params_to_toml
 from graphrep.train.task import History
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def save_model(model: Recommender, path: str | os.PathLike[str]) -> None:
     }
     write_tensors(folder / "model.safetensors", tensors, facts)
     with atomic_write(folder / "model.toml") as file:
-        file.write(dumps({"params": model.get_params()}).encode())
+        file.write(params_to_toml(model).encode())
 
 
 def load_into(cls: type[_Model], path: str | os.PathLike[str]) -> _Model:
@@ -60,7 +60,7 @@ def load_into(cls: type[_Model], path: str | os.PathLike[str]) -> _Model:
     if facts.get("graphrep") != _format(cls):
         raise FileFormatError(f"{folder} does not hold a saved {cls.__name__} model.", hint="model.save(path)")
     try:
-        params = tomllib.loads((folder / "model.toml").read_text(encoding="utf8")).get("params", {})
+        params = params_from_toml((folder / "model.toml").read_text(encoding="utf8"))
         model = cls(**params)
         for name in _RESULTS:
             setattr(model, f"{name}_", tensors[name])

@@ -399,6 +399,13 @@ def test_saved_and_loaded(name: str, tmp_path: Path) -> None:
         assert all(torch.equal(value, state[key]) for key, value in model.module_.state_dict().items())
 
 
+def test_none_is_saved_as_none(tmp_path: Path) -> None:
+    LightGCL(dim=4, epochs=1, validation=None, pos_clamp=None).fit(groups()).save(tmp_path)
+    loaded = LightGCL.load(tmp_path)
+    assert loaded.validation is None
+    assert loaded.pos_clamp is None
+
+
 def test_files_that_are_no_recommender(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="does not hold a recommender"):
         load_recommender(tmp_path)
