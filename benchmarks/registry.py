@@ -25,6 +25,7 @@ FAMILIES = (
     "pot",
     "training",
     "clustering_losses",
+    "recommend",
     "probe",
     "fastrp",
     "reading",

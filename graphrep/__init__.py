@@ -42,6 +42,7 @@ _NAMES = {
     "load": "graphrep.data.datasets",
     "load_embeddings": "graphrep.data.embeddings",
     "read": "graphrep.data.read",
+    "read_interactions": "graphrep.data.ratings",
     "save_embeddings": "graphrep.data.embeddings",
     "to_dgl": "graphrep.interop.dgl",
     "to_networkx": "graphrep.interop.networkx",

@@ -328,4 +328,60 @@ METHODS: dict[str, Entry] = {
   doi     = {10.1109/TIT.1982.1056489}
 }""",
     ),
+    "lightgcl": Entry(
+        target="graphrep.methods.lightgcl:LightGCL",
+        task="recommend",
+        summary="lightgcn contrasted with a low-rank view of the whole graph; exact over all users and items",
+        bibtex="""@inproceedings{cai2023lightgcl,
+  title     = {{LightGCL}: Simple Yet Effective Graph Contrastive Learning for Recommendation},
+  author    = {Cai, Xuheng and Huang, Chao and Xia, Lianghao and Ren, Xubin},
+  booktitle = {The Eleventh International Conference on Learning Representations},
+  year      = {2023}
+}""",
+    ),
+    "lightgcn": Entry(
+        target="graphrep.methods.lightgcn:LightGCN",
+        task="recommend",
+        summary="vectors spread linearly between users and items, trained by ranking",
+        bibtex="""@inproceedings{he2020lightgcn,
+  title     = {{LightGCN}: Simplifying and Powering Graph Convolution Network for Recommendation},
+  author    = {He, Xiangnan and Deng, Kuan and Wang, Xiang and Li, Yan and Zhang, Yongdong and Wang, Meng},
+  booktitle = {Proceedings of the 43rd International ACM SIGIR Conference on Research and Development in Information
+               Retrieval},
+  pages     = {639--648},
+  year      = {2020},
+  doi       = {10.1145/3397271.3401063}
+}""",
+    ),
+    "simgcl": Entry(
+        target="graphrep.methods.simgcl:SimGCL",
+        task="recommend",
+        summary="lightgcn with a contrast between two noisy propagations",
+        bibtex="""@inproceedings{yu2022graph,
+  title     = {Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for Recommendation},
+  author    = {Yu, Junliang and Yin, Hongzhi and Xia, Xin and Chen, Tong and Cui, Lizhen and Nguyen, Quoc Viet Hung},
+  booktitle = {Proceedings of the 45th International ACM SIGIR Conference on Research and Development in Information
+               Retrieval},
+  pages     = {1294--1303},
+  year      = {2022},
+  doi       = {10.1145/3477495.3531937}
+}""",
+    ),
+    "mf": Entry(
+        target="graphrep.methods.lightgcn:MF",
+        task="recommend",
+        summary="matrix factorisation trained by ranking (BPR); no propagation",
+        bibtex="""@inproceedings{rendle2009bpr,
+  title     = {{BPR}: Bayesian Personalized Ranking from Implicit Feedback},
+  author    = {Rendle, Steffen and Freudenthaler, Christoph and Gantner, Zeno and Schmidt-Thieme, Lars},
+  booktitle = {Proceedings of the 25th Conference on Uncertainty in Artificial Intelligence},
+  pages     = {452--461},
+  year      = {2009}
+}""",
+    ),
+    "popularity": Entry(
+        target="graphrep.methods.popularity:Popularity",
+        task="recommend",
+        summary="the most popular items for everybody; what the others have to beat",
+    ),
 }

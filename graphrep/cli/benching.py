@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphrep.cli.benching_clusters import cluster_line, cluster_run, cluster_table
+from graphrep.cli.benching_recommend import find_interactions, recommend_line, recommend_run, recommend_table
 from graphrep.cli.console import Console, to_json
 from graphrep.cli.graphs import find_graph
 from graphrep.cli.judging import mean_std
@@ -45,12 +46,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Suite:
-    """Methods with their variants, what is taken when none are named, and how embeddings are judged."""
+    """Methods with their variants, what is taken when none are named, and how results are judged."""
 
     variants: dict[str, tuple[Variant, ...]]
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
-    protocols: tuple[str, ...]  # none: clusters are judged
+    protocols: tuple[str, ...] = ()  # of embeddings
+    task: str = "embed"  # or "cluster", "recommend": what is judged
 
 
 def _with_pot(method: str, title: str, weight: float) -> tuple[Variant, ...]:
@@ -101,7 +103,19 @@ SUITES: dict[str, Suite] = {
         },
         methods=("scgc", "scgc_full", "pamc", "dmon", "baselines"),
         datasets=("acm", "dblp", "clustering/citeseer", "usps", "cora", "eat", "digits"),
-        protocols=(),
+        task="cluster",
+    ),
+    "recommend": Suite(
+        variants={
+            "lightgcl": (Variant("LightGCL", "lightgcl"),),
+            "lightgcn": (Variant("LightGCN", "lightgcn"),),
+            "simgcl": (Variant("SimGCL", "simgcl"),),
+            "mf": (Variant("MF", "mf"),),
+            "popularity": (Variant("Popularity", "popularity"),),
+        },
+        methods=("lightgcl", "lightgcn", "simgcl", "mf", "popularity"),
+        datasets=("lastfm", "yelp_sparse", "gowalla", "amazon_beauty"),
+        task="recommend",
     ),
 }
 
@@ -143,7 +157,7 @@ def run_suite(
         raise UnknownNameError(f"{name} has no method {unknown[0]}.", hint=", ".join(suite.variants))
     names = list(datasets or suite.datasets)
     jobs = [
-        _Job(dataset, variant, seed, {**_settings(variant, dataset), **_taken(changes, variant, suite), "seed": seed})
+        _Job(dataset, variant, seed, _params(variant, dataset, changes, suite, seed))
         for dataset in names
         for method in chosen
         for variant in suite.variants[method]
@@ -161,15 +175,12 @@ def run_suite(
     started = time.perf_counter()
     for number, job in enumerate(todo, start=1):
         if job.dataset not in graphs:
-            graphs = {job.dataset: find_graph(job.dataset, data_dir=data_dir)}
-        row = _run(job, graphs[job.dataset], suite.protocols) if suite.protocols else _cluster(job, graphs[job.dataset])
+            graphs = {job.dataset: _data(job.dataset, suite, data_dir)}
+        row = _judged(job, graphs[job.dataset], suite)
         rows.append(row)
         write_text(out, to_json({**head, "rows": rows}, indent=1) + "\n")
         left = (time.perf_counter() - started) / number * (len(todo) - number)
-        console.note(
-            (_line if suite.protocols else cluster_line)(row)
-            + (f"   about {left / 60:.0f} min left" if left > 60 else "")
-        )
+        console.note(_LINES[suite.task](row) + (f"   about {left / 60:.0f} min left" if left > 60 else ""))
     wanted = [job.key for job in jobs]
     table = _table(suite, names, chosen, [r for r in rows if _is_among(r, wanted)])
     for line in table:
@@ -177,6 +188,30 @@ def run_suite(
     write_text(out.with_suffix(".md"), "\n".join([f"# {name}", "", *table, "", f"Command: `{command_line()}`", ""]))
     console.say(f"Wrote {out} and {out.with_suffix('.md')}")
     console.finish({**head, "rows": rows}, path=out)
+
+
+def _data(dataset: str, suite: Suite, data_dir: Path | None) -> Any:
+    if suite.task == "recommend":
+        return find_interactions(dataset, data_dir)
+    return find_graph(dataset, data_dir=data_dir)
+
+
+def _judged(job: _Job, data: Any, suite: Suite) -> dict[str, Any]:
+    if suite.task == "embed":
+        return _run(job, data, suite.protocols)
+    method = METHODS[job.variant.method].load()
+    params = {name: tuple(v) if isinstance(v, list) else v for name, v in job.params.items()}
+    head = {**job.key, "method": job.variant.method}
+    if suite.task == "recommend":
+        return {**head, **recommend_run(method, params, data)}
+    return {**head, **cluster_run(method, params, job.dataset, data)}
+
+
+def _params(variant: Variant, dataset: str, changes: Mapping[str, Any], suite: Suite, seed: int) -> dict[str, Any]:
+    params = {**_settings(variant, dataset), **_taken(changes, variant, suite), "seed": seed}
+    if suite.task == "recommend" and "seed" not in METHODS[variant.method].load()._parameters():
+        del params["seed"]  # nothing about the most popular items is random
+    return params
 
 
 def _settings(variant: Variant, dataset: str) -> dict[str, Any]:
@@ -187,7 +222,7 @@ def _settings(variant: Variant, dataset: str) -> dict[str, Any]:
 
 def _taken(changes: Mapping[str, Any], variant: Variant, suite: Suite) -> dict[str, Any]:
     """All of the changes; where methods that train stand beside others, those that the method has."""
-    if suite.protocols:
+    if suite.task == "embed":
         return dict(changes)
     known = METHODS[variant.method].load()._parameters()
     return {name: value for name, value in changes.items() if name in known}
@@ -196,12 +231,6 @@ def _taken(changes: Mapping[str, Any], variant: Variant, suite: Suite) -> dict[s
 def _recipe(variant: Variant, dataset: str) -> Recipe | None:
     name = f"{variant.method}/{dataset.rpartition('/')[2]}{variant.recipe}"
     return recipe(name) if name in recipe_names() else None
-
-
-def _cluster(job: _Job, graph: Any) -> dict[str, Any]:
-    method = METHODS[job.variant.method].load()
-    params = {name: tuple(v) if isinstance(v, list) else v for name, v in job.params.items()}
-    return {**job.key, "method": job.variant.method, **cluster_run(method, params, job.dataset, graph)}
 
 
 def _known(out: Path) -> list[dict[str, Any]]:
@@ -260,13 +289,18 @@ def _line(row: Mapping[str, Any]) -> str:
     return f"{row['dataset']:<14} {row['label']:<26} seed {row['seed']:<3} {found}   {row['seconds']:.0f} s"
 
 
+_LINES = {"embed": _line, "cluster": cluster_line, "recommend": recommend_line}
+
+
 def _table(
     suite: Suite, datasets: Sequence[str], methods: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     """Markdown: means and sample deviations over seeds, and the paired difference to the base row."""
     variants = [variant for method in methods for variant in suite.variants[method]]
-    if not suite.protocols:
+    if suite.task == "cluster":
         return cluster_table(datasets, [variant.label for variant in variants], rows)
+    if suite.task == "recommend":
+        return recommend_table(datasets, {variant.label: variant.method for variant in variants}, rows)
     columns = [f"{name}: micro-F1 | macro-F1" for name in suite.protocols]
     head = ["data set", "method", "seeds", *" | ".join(columns).split(" | "), "published", "s / epoch", "peak GiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

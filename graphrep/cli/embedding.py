@@ -24,7 +24,7 @@ from graphrep.recipes import parameters
 if TYPE_CHECKING:
     from graphrep.data import Graph
 
-__all__ = ["Outputs", "embed_run", "warm_up"]
+__all__ = ["Outputs", "choose_device", "embed_run", "warm_up"]
 
 _RING = 256  # nodes from which a method may take other kernels than on two
 
@@ -71,7 +71,7 @@ def embed_run(
     settings = gather(layers, recipe_name, config)
     run = settings["run"]
     threads = use_threads(run.get("threads"))
-    device = _device(settings)
+    device = choose_device(settings)
     if run.get("deterministic"):
         _only_deterministic()
     model = build(settings)
@@ -103,7 +103,7 @@ def embed_run(
         folder.close()
 
 
-def _device(settings: Settings) -> str:
+def choose_device(settings: Settings) -> str:
     """The device of the run; a method that takes one is given it.
 
     Raises:

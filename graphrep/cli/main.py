@@ -23,6 +23,11 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
             "groups of nodes                   (SCGC by default; baselines beside every learned result)",
         ),
         "cluster apply": CommandEntry("graphrep.cli.cluster_apply:apply", "a saved clustering for other nodes"),
+        "recommend": CommandEntry(
+            "graphrep.cli.recommend:recommend",
+            "ranked items for users            (LightGCL by default; popularity beside every result)",
+        ),
+        "recommend apply": CommandEntry("graphrep.cli.recommend_apply:apply", "a saved recommender for other users"),
         "neighbors": CommandEntry(
             "graphrep.cli.neighbors:neighbors", "nearest nodes to some nodes, from saved embeddings"
         ),
@@ -77,7 +82,7 @@ def _print_version(wanted: bool) -> None:
 def root(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
 ) -> None:
-    """Embeddings, clusters and links from graphs."""
+    """Embeddings, clusters, links and recommendations from graphs."""
 
 
 def main() -> None:

@@ -58,7 +58,8 @@ def gather(layers: Sequence[Layer], recipe_name: str | None, config: Path | None
 
 
 def _no_embedding(method: str, task: str) -> UnknownNameError:
-    return UnknownNameError(f"{method} is for {task}, not for embedding.", hint="--method fastrp")
+    hint = "graphrep recommend DATA" if task == "recommend" else "--method fastrp"
+    return UnknownNameError(f"{method} is for {task}, not for embedding.", hint=hint)
 
 
 def build(settings: Settings) -> Any:

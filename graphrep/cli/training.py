@@ -13,10 +13,12 @@ from graphrep.train.task import Callback, EpochLog
 
 if TYPE_CHECKING:
     from graphrep.cli.runs import RunFolder
+    from graphrep.train.task import History
 
-__all__ = ["EpochProgress", "fit_trained"]
+__all__ = ["EpochProgress", "course", "fit_trained"]
 
 LONG = 5.0  # seconds; longer trainings are announced after their second epoch
+_RANKING = {"recall": "Recall", "ndcg": "NDCG"}  # of the validation pairs, where there are some
 
 
 def _brief(seconds: float) -> str:
@@ -47,6 +49,7 @@ class EpochProgress(Callback):
         self._epochs = 0
         self._first = 0
         self._told = not estimate
+        self._signals: dict[str, float] = {}
         self.done = 0
 
     def __enter__(self) -> Self:
@@ -72,10 +75,11 @@ class EpochProgress(Callback):
         """One line in metrics.jsonl; the second epoch gives the estimate, since the first compiles."""
         self.done = log.epoch
         values = log.to_dict()
+        self._signals |= log.signals  # a task is not looked at in every epoch
         self._run.metrics(**self._what, **{k: v for k, v in values.items() if v or k not in ("parts", "signals")})
         if self._bar is not None:
             head = "".join(f"{value}  " for value in self._what.values())
-            self._bar.update(self._task, completed=log.epoch, description=head + _described(log, self._epochs))
+            self._bar.update(self._task, completed=log.epoch, description=head + self._described(log))
         left = (self._epochs - log.epoch) * log.seconds
         if not self._told and log.epoch > self._first and left >= LONG:
             self._told = True
@@ -85,10 +89,11 @@ class EpochProgress(Callback):
                 f"epochs; peak so far {memory:.2f} GiB"
             )
 
-
-def _described(log: EpochLog, epochs: int) -> str:
-    rank = f"  RankMe {log.signals['rankme']:.0f}" if "rankme" in log.signals else ""
-    return f"epoch {log.epoch}/{epochs}  loss {log.loss:.4f}{rank}"
+    def _described(self, log: EpochLog) -> str:
+        told, seen = f"epoch {log.epoch}/{self._epochs}  loss {log.loss:.4f}", self._signals
+        if "recall" in seen:
+            return told + "".join(f"  {title}@20 {seen[n]:.4f}" for n, title in _RANKING.items() if n in seen)
+        return told + (f"  RankMe {seen['rankme']:.0f}" if "rankme" in seen else "")
 
 
 def fit_trained(console: Console, model: Any, graph: Any, folder: RunFolder, *, checkpoint_every: float) -> Any:
@@ -116,15 +121,19 @@ def fit_trained(console: Console, model: Any, graph: Any, folder: RunFolder, *, 
             raise Stopped(
                 f"Interrupted; {progress.done} epochs are saved. To finish: graphrep train --resume {folder.path}"
             ) from None
-    history = model.history_
-    folder.log(repr(history))
-    if history.epochs:
-        first, last = history.epochs[0].loss, history.epochs[-1].loss
-        per = history.seconds / len(history.epochs)
-        said = f"{len(history.epochs)} epochs, loss {first:.4g} -> {last:.4g}, {_brief(per)} s per epoch"
-        if history.stopped != "epochs":
-            said += f", stopped by {history.stopped}"
-        if history.kept_epoch != len(history.epochs):
-            said += f", kept epoch {history.kept_epoch}"
-        console.say(f"  {said}")
+    folder.log(repr(model.history_))
+    if model.history_.epochs:
+        console.say(f"  {course(model.history_)}")
     return z
+
+
+def course(history: History) -> str:
+    """A training in one line: epochs, loss, speed, why it stopped, which epoch was kept."""
+    first, last = history.epochs[0].loss, history.epochs[-1].loss
+    per = history.seconds / len(history.epochs)
+    said = f"{len(history.epochs)} epochs, loss {first:.4g} -> {last:.4g}, {_brief(per)} s per epoch"
+    if history.stopped != "epochs":
+        said += f", stopped by {history.stopped}"
+    if history.kept_epoch != len(history.epochs):
+        said += f", kept epoch {history.kept_epoch}"
+    return said

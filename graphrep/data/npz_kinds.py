@@ -6,7 +6,8 @@ Text lies in ``<name>_bytes`` (uint8, UTF-8, all strings joined) and ``<name>_of
 - typed graphs: ``num_<type>``, ``rel_<a><b>`` or ``rel_<a>_<b>`` (2, E) with row 0 of type a and row 1 of type b,
   ``y``, ``target_type``, and the splits ``train_20``, ``val_20``, ...;
 - interactions: ``num_users``, ``num_items`` and ``<part>_user``, ``<part>_item``, optionally ``<part>_count`` as
-  weights, for the parts train, val and test (where only some parts have counts, rows of the others weigh 1);
+  weights, for the parts train, val and test (where only some parts have counts, rows of the others weigh 1), and
+  ``<part>_time`` for all of them; ids in ``user_ids`` and ``item_ids``, integers or text;
 - link splits: ``num_nodes``, ``train_pos``, and ``val_pos``, ``val_neg``, ``test_pos``, ``test_neg`` (2, P);
 - knowledge graphs: ``num_entities``, ``num_relations``, ``train``, ``val``, ``test`` (3, T), the texts
   ``entity_id``, ``relation_id``, ``entity_text``, ``relation_text``, and ``<part>_qual`` with ``<part>_qual_offsets``.
@@ -198,11 +199,22 @@ def _interactions(name: str, arrays: Mapping[str, Any], weight: bool) -> Interac
             for part, size in zip(parts, sizes, strict=True)
         ]
         weights = np.concatenate(counts).astype(np.float32)
+    timed = all(f"{part}_time" in arrays for part in parts)
     return Interactions(
         np.concatenate(user), np.concatenate(item), weights,
+        np.concatenate([arrays[f"{part}_time"] for part in parts]) if timed else None,
+        user_ids=_ids_of(arrays, "user_ids"), item_ids=_ids_of(arrays, "item_ids"),
         part=np.repeat(np.array([PARTS.index(part) for part in parts]), sizes),
         num_users=_number(arrays, "num_users"), num_items=_number(arrays, "num_items"), name=name,
     )  # fmt: skip
+
+
+def _ids_of(arrays: Mapping[str, Any], name: str) -> np.ndarray[Any, Any] | None:
+    """External ids, integers or text."""
+    if name in arrays:
+        return np.asarray(arrays[name])
+    texts = text_of(arrays, name)
+    return None if texts is None else np.array(texts.tolist(), dtype=np.str_)
 
 
 def _link_split(name: str, arrays: Mapping[str, Any]) -> LinkSplit:

@@ -26,13 +26,14 @@ from graphrep.errors import (
     NonFiniteError,
 )
 
-__all__ = ["read_feather", "read_parquet", "write_parquet", "write_parquet_of_nodes"]
+__all__ = ["arrow", "read_feather", "read_parquet", "write_parquet", "write_parquet_of_nodes"]
 
 _BATCH = 1 << 20
 _INT64 = 2**63 - 1
 
 
-def _arrow(doing: str) -> Any:
+def arrow(doing: str) -> Any:
+    """The package pyarrow; `doing` begins the sentence of the error where it is not installed."""
     try:
         import pyarrow
         import pyarrow.compute
@@ -97,7 +98,7 @@ def _read(
     weight: int | str | bool | None = None,
     **cleaning: Any,
 ) -> Graph:
-    pa = _arrow(f"Reading {kind}")
+    pa = arrow(f"Reading {kind}")
     require_file(path)
     with _damage(path, kind):
         file = pa.OSFile(str(path), "rb")
@@ -234,7 +235,7 @@ def _is_number(pa: Any, kind: Any) -> bool:
 
 def write_parquet(graph: Graph, file: IO[bytes]) -> None:
     """Writes the columns source, target and, for a weighted graph, weight; a row per stored entry."""
-    pa = _arrow("Writing parquet")
+    pa = arrow("Writing parquet")
     ids = _id_array(pa, graph)
     with_weight = graph.edge_weight is not None
     fields = [("source", ids.type), ("target", ids.type)]
@@ -254,7 +255,7 @@ def write_parquet(graph: Graph, file: IO[bytes]) -> None:
 
 def write_parquet_of_nodes(graph: Graph, file: IO[bytes]) -> None:
     """Writes one row per node: id, labels and features as float32 columns."""
-    pa = _arrow("Writing parquet")
+    pa = arrow("Writing parquet")
     ids = _id_array(pa, graph)
     blocks, titles = node_table(graph)
     schema = pa.schema([("id", ids.type), *((title, pa.float32()) for title in titles)])

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphrep.errors import GraphrepError, MissingLabelsError, ShapeError
+from graphrep.errors import GraphrepError, MissingLabelsError, ShapeError, UnknownNameError
 from graphrep.eval._arrays import as_ks
 from graphrep.eval._result import Result
 from graphrep.eval._topk import as_csr, as_tensor, entries, score_block, top_columns
@@ -21,11 +21,14 @@ __all__ = ["RankingScores", "rank_items", "topk_metrics"]
 
 Scorer = Callable[[Tensor], Tensor]  # user ids -> (len(ids), I) scores
 _NAMES = ("recall", "precision", "ndcg", "map", "hit_rate", "mrr")
+_OFFICIAL_BATCH = 256  # users to a batch of the published program
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RankingScores(Result):
-    """Each score by K, averaged over the `num_users` users with a test item; `per_user[name][K]` (U,) where asked for.
+    """Each score by K, averaged over the `num_users` users with a test item (in the way asked for).
+
+    `per_user[name][K]` (U,) is there where it was asked for.
 
     Example:
         >>> import torch
@@ -54,6 +57,7 @@ def topk_metrics(
     ks: Iterable[int] = (20, 40),
     block_size: int = 4096,
     per_user: bool = False,
+    average: str = "users",
 ) -> RankingScores:
     """Scores of the K best items of each user, out of all items but the user's training ones.
 
@@ -70,11 +74,18 @@ def topk_metrics(
         ks: cut-offs.
         block_size: users scored at once; block_size * I scores are held.
         per_user: also return each user's scores, NaN for users without a test item.
+        average: ``"users"``: each user with a test item counts once; ``"official"``: as LightGCL's published program,
+            the mean over the test users of every 256 users in order, then the mean of those batches, so that users of
+            batches with few test users count more. The two are not comparable: up to a few per cent apart. A batch
+            without a test user, on which that program divides by zero, is left out.
 
     Raises:
         NonFiniteError: a NaN score.
         MissingLabelsError: no user has a test item.
         ShapeError: sizes differ.
+        UnknownNameError: another `average`.
+
+    Source: `average`: Cai, Huang, Xia, Ren, "LightGCL", ICLR 2023, and its program.
 
     Example:
         >>> import scipy.sparse as sp
@@ -88,6 +99,8 @@ def topk_metrics(
         raise GraphrepError(
             f"at least one K and one user a block; got ks={cuts}, block_size={block_size}.", hint="ks=(20,)"
         )
+    if average not in ("users", "official"):
+        raise UnknownNameError(f'average is "{average}".', hint='"users" or "official"')
     scorer, num_users, num_items, device = _scorer(users, items, test)
     wanted = as_csr(test, "test", num_rows=num_users, num_cols=num_items, device=device)
     seen = None if train is None else as_csr(train, "train", num_rows=num_users, num_cols=num_items, device=device)
@@ -104,7 +117,7 @@ def topk_metrics(
         place = torch.searchsorted(keys, key).clamp(max=len(keys) - 1)
         relevant = (keys[place] == key) & (best >= 0)
         found[:, :, block] = _block_metrics(relevant, size[block], cuts)
-    means = found[:, :, scored].mean(dim=2).tolist()
+    means = (found[:, :, scored].mean(dim=2) if average == "users" else _batch_means(found, scored)).tolist()
     each = found.cpu().numpy() if per_user else None
     mean: dict[str, Any] = {n: dict(zip(cuts, means[m], strict=True)) for m, n in enumerate(_NAMES)}
     return RankingScores(
@@ -196,6 +209,14 @@ def _block_metrics(relevant: Tensor, size: Tensor, cuts: tuple[int, ...]) -> Ten
             )
         )
     return torch.stack(rows, dim=1)
+
+
+def _batch_means(found: Tensor, scored: Tensor) -> Tensor:
+    """(6, K) means over batches of users in order of the means of their `scored` users; `found` is (6, K, U)."""
+    batch = scored // _OFFICIAL_BATCH
+    count = torch.bincount(batch)
+    total = found.new_zeros(*found.shape[:2], len(count)).index_add_(2, batch, found[:, :, scored])
+    return (total[:, :, count > 0] / count[count > 0]).mean(dim=2)
 
 
 def _ideal(ahead: Tensor, bound: Tensor, k: int) -> Tensor:

@@ -10,7 +10,8 @@ from graphrep.kernels.edge_logsumexp import edge_logsumexp
 from graphrep.kernels.edge_softmax import edge_softmax, scatter_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.influence import influence_matrix
-from graphrep.kernels.louvain import louvain, modularity
+from graphrep.kernels.louvain import bipartite_louvain, bipartite_modularity, louvain, modularity
+from graphrep.kernels.negatives import uniform_negatives
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
 from graphrep.kernels.sampling import sample_neighbors
@@ -33,6 +34,8 @@ __all__ = [
     "CSR",
     "GDSRandom",
     "backend",
+    "bipartite_louvain",
+    "bipartite_modularity",
     "common_neighbor_pool",
     "common_neighbors",
     "edge_logsumexp",
@@ -58,5 +61,6 @@ __all__ = [
     "segment_reduce",
     "spmm",
     "streaming_logsumexp",
+    "uniform_negatives",
     "warmup",
 ]

@@ -14,6 +14,7 @@ from graphrep.kernels.edge_logsumexp import edge_logsumexp
 from graphrep.kernels.edge_softmax import edge_softmax
 from graphrep.kernels.gat import gat_aggregate
 from graphrep.kernels.louvain import louvain
+from graphrep.kernels.negatives import uniform_negatives
 from graphrep.kernels.sampling import sample_neighbors
 from graphrep.kernels.sddmm import sddmm
 from graphrep.kernels.spmm import spmm
@@ -25,7 +26,8 @@ __all__ = ["warmup"]
 
 def warmup(*, parallel: bool = True) -> None:
     """Runs sums, means, maxima, dot products, softmax, attention, pooling over common neighbours and the contrasts over
-    edges and over all pairs forward and backward in float32, finds communities, and draws walks, samples and views.
+    edges and over all pairs forward and backward in float32, finds communities, and draws walks, samples, negatives and
+    views.
 
     The compiled code is kept on disk beside the package or in numba's cache folder; with a filled cache this takes a
     few tenths of a second, without one about a minute.
@@ -64,4 +66,5 @@ def warmup(*, parallel: bool = True) -> None:
         random_walks(csr, starts, 2, seed=0)
         random_walks(csr, starts, 2, p=0.5, q=2.0, seed=0)
         sample_neighbors(csr, torch.arange(2), 2, seed=0)
+        uniform_negatives(csr, starts, seed=0)
         view_of(view_plan(edges, num_nodes, loops=True), keep_mask(num_edges, 0.3, 0), dtype=torch.float32)

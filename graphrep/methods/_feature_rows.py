@@ -13,7 +13,7 @@ from graphrep.errors import CheckpointMismatchError, MissingFeaturesError
 from graphrep.kernels import CSR, spmm
 from graphrep.kernels.projection import random_gaussian
 from graphrep.kernels.tall import combine_columns, cross_product, one_thread
-from graphrep.methods._krylov import eigh
+from graphrep.nn._krylov import eigh
 from graphrep.nn.encoder import feature_matrix
 
 __all__ = ["Rows", "dense_rows", "features", "leading_directions", "means", "times", "unit"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from graphrep.kernels import CSR, modularity
-from graphrep.methods._leftover import connected_components
+from graphrep.nn._components import connected_components
 
 __all__ = ["Found", "best_of", "effective_number", "search_resolution"]
 

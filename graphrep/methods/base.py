@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import tomllib
 from typing import Any, Self
 
+from graphrep.data.toml import dumps
 from graphrep.errors import GraphrepError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["Estimator", "NotFittedError"]
+__all__ = ["Estimator", "NotFittedError", "params_from_toml", "params_to_toml"]
 
 
 class NotFittedError(GraphrepError, AttributeError):
@@ -71,3 +73,29 @@ class Estimator:
 
 def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and bool(value == default))
+
+
+def params_to_toml(model: Estimator) -> str:
+    """The parameters as a settings file; those that are None against their default are listed, since TOML has no None.
+
+    Example:
+        >>> from graphrep.methods import LightGCN
+        >>> text = params_to_toml(LightGCN(dim=8, validation=None))
+        >>> text.splitlines()[:2], text.splitlines()[-2:]
+        (['[params]', 'dim = 8'], ['[none]', 'params = ["validation"]'])
+        >>> params_from_toml(text)["validation"] is None
+        True
+    """
+    params = model.get_params()
+    none = [name for name, default in model._parameters().items() if params[name] is None and default is not None]
+    return dumps({"params": params, **({"none": {"params": none}} if none else {})})
+
+
+def params_from_toml(text: str) -> dict[str, Any]:
+    """The parameters in such a file.
+
+    Raises:
+        tomllib.TOMLDecodeError: the text is no TOML.
+    """
+    tables = tomllib.loads(text)
+    return {**tables.get("params", {}), **dict.fromkeys(tables.get("none", {}).get("params", ()))}

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from graphrep.data.tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
-from graphrep.data.toml import dumps
 from graphrep.data.write import atomic_write
 from graphrep.errors import FileFormatError, GraphrepError
-from graphrep.methods.base import Estimator
+from graphrep.methods.base import Estimator, params_from_toml, params_to_toml
 from graphrep.registry import METHODS
 
 __all__ = ["ClusterMixin", "Clusterer", "Clustering", "load_clusterer", "ordered_labels"]
@@ -139,7 +138,7 @@ class Clusterer(ClusterMixin, Estimator):
         if self.probabilities_ is not None:
             tensors["probabilities"] = self.probabilities_
         try:
-            settings = dumps({"params": self.get_params()})
+            settings = params_to_toml(self)
         except TypeError as error:
             raise GraphrepError(f"{error} A settings file cannot hold it.", hint="plain numbers and text") from None
         folder = Path(path)
@@ -162,7 +161,7 @@ class Clusterer(ClusterMixin, Estimator):
         if facts.get("graphrep") != f"graphrep {cls.__name__} 1":
             raise FileFormatError(f"{folder} does not hold a saved {cls.__name__} model.", hint="model.save(path)")
         try:
-            params = tomllib.loads((folder / "model.toml").read_text(encoding="utf8")).get("params", {})
+            params = params_from_toml((folder / "model.toml").read_text(encoding="utf8"))
             model = cls(**params)
             labels = tensors["labels"]
             model.labels_, model.num_clusters_ = labels, int(labels.max()) + 1

@@ -13,7 +13,7 @@ from graphrep.data.graph import Graph
 from graphrep.errors import EmptyGraphError, GraphrepError, MissingExtraError, UnknownNameError
 from graphrep.kernels import CSR, louvain, modularity
 from graphrep.methods._feature_rows import features
-from graphrep.methods._leftover import assign_by_features, connected_components
+from graphrep.methods._leftover import assign_by_features
 from graphrep.methods._partition_input import (
     SimpleGraph,
     check_cluster_count,
@@ -25,6 +25,7 @@ from graphrep.methods._partition_input import (
 from graphrep.methods._resolution import Found, best_of, search_resolution
 from graphrep.methods.clusterer import Clusterer
 from graphrep.methods.trained import inherits_arguments
+from graphrep.nn._components import connected_components
 
 __all__ = ["Leiden", "Louvain"]
 

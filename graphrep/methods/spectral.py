@@ -24,9 +24,9 @@ from graphrep.kernels._numba import num_threads
 from graphrep.kernels.projection import node_keys, random_gaussian
 from graphrep.kernels.tall import one_thread
 from graphrep.methods._fastrp_estimate import Estimate
-from graphrep.methods._krylov import EigenPairs, Progress, dense_eigenpairs, leading_eigenpairs
 from graphrep.methods._spectral_files import load_spectral, save_spectral
 from graphrep.methods.base import Estimator
+from graphrep.nn._krylov import EigenPairs, Progress, dense_eigenpairs, leading_eigenpairs
 
 __all__ = ["RandomizedSpectral"]
 

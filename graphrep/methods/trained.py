@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from graphrep.data.check import grouped
 from graphrep.data.graph import Graph
 from graphrep.data.tensor_files import pack_ids, read_tensors, unpack_ids, write_tensors
-from graphrep.data.toml import dumps
 from graphrep.data.write import atomic_write
 from graphrep.errors import (
     CheckpointMismatchError,
@@ -24,7 +23,7 @@ from graphrep.errors import (
     GraphrepError,
     MissingFeaturesError,
 )
-from graphrep.methods.base import Estimator
+from graphrep.methods.base import Estimator, params_from_toml, params_to_toml
 from graphrep.registry import METHODS
 from graphrep.train import Callback, History, Task, TrainConfig, seeded, train
 
@@ -186,7 +185,7 @@ class TrainedEstimator(Estimator):
         facts["trained_on"] = self.trained_on_ or ""
         write_tensors(folder / "model.safetensors", tensors, facts)
         with atomic_write(folder / "model.toml") as file:
-            file.write(dumps({"params": self.get_params()}).encode())
+            file.write(params_to_toml(self).encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -200,7 +199,7 @@ class TrainedEstimator(Estimator):
         if facts.get("graphrep") != cls._format():
             raise FileFormatError(f"{folder} does not hold a saved {cls.__name__} model.", hint="model.save(path)")
         try:
-            params = tomllib.loads((folder / "model.toml").read_text(encoding="utf8"))["params"]
+            params = params_from_toml((folder / "model.toml").read_text(encoding="utf8"))
             model = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()})
             module = model._module(int(facts["in_channels"])).to(WEIGHT_DTYPES[model.precision])
             part = {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}

@@ -12,7 +12,10 @@ _NAMES = {
     "GATConv": "gat_conv",
     "GCNConv": "gcn_conv",
     "GCNEncoder": "encoder",
+    "HashedEmbedding": "hashed",
+    "InteractionEncoder": "interactions",
     "LGConv": "gcn_conv",
+    "LightGCL": "lightgcl",
     "LightGCN": "lightgcn",
     "MLP": "mlp",
     "NumbaSampler": "sampler",
@@ -25,6 +28,7 @@ _NAMES = {
     "gca_feature_weights": "centrality",
     "mask_features": "views",
     "node_centrality": "centrality",
+    "svd_view": "svd",
 }
 
 __all__ = sorted(_NAMES)

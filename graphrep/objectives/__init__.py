@@ -1,6 +1,7 @@
 """Training objectives: pure functions, each with a module of the same name; none builds an N x N or E x d array."""
 
 from graphrep.objectives.bootstrap import BootstrapLoss, bootstrap
+from graphrep.objectives.bpr import BPRLoss, bpr
 from graphrep.objectives.cca_ssg import CCASSGLoss, cca_ssg
 from graphrep.objectives.clustering import ClusteringKLLoss, clustering_kl, student_t, target_distribution
 from graphrep.objectives.compactness import (
@@ -16,6 +17,7 @@ from graphrep.objectives.guided import guided_negatives
 from graphrep.objectives.in_batch import InBatchInfoNCELoss, in_batch_info_nce
 from graphrep.objectives.influence import InfluenceContrastLoss, influence_contrast
 from graphrep.objectives.infonce import InfoNCELoss, info_nce
+from graphrep.objectives.lightgcl import LightGCLContrastLoss, lightgcl_contrast
 from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
 from graphrep.objectives.matryoshka import matryoshka
 from graphrep.objectives.meta_nodes import PamCLoss, pamc
@@ -25,6 +27,7 @@ from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_c
 from graphrep.objectives.temperatures import IndividualTemperatures
 
 __all__ = [
+    "BPRLoss",
     "BetaMixture",
     "BootstrapLoss",
     "CCASSGLoss",
@@ -35,6 +38,7 @@ __all__ = [
     "IndividualTemperatures",
     "InfluenceContrastLoss",
     "InfoNCELoss",
+    "LightGCLContrastLoss",
     "MVDHELLoss",
     "MVInfoNCELoss",
     "MannWhitneyLoss",
@@ -43,6 +47,7 @@ __all__ = [
     "ProGCLContrastLoss",
     "adjacency_bounds",
     "bootstrap",
+    "bpr",
     "cca_ssg",
     "clustering_kl",
     "contrast_vectors",
@@ -53,6 +58,7 @@ __all__ = [
     "in_batch_info_nce",
     "influence_contrast",
     "info_nce",
+    "lightgcl_contrast",
     "mann_whitney",
     "matryoshka",
     "mv_dhel",

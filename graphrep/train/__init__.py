@@ -13,6 +13,7 @@ _NAMES = {
     "CollapseWarning": "graphrep.train.signals",
     "EpochLog": "graphrep.train.task",
     "History": "graphrep.train.task",
+    "JudgedTask": "graphrep.train.task",
     "Interrupted": "graphrep.train.loop",
     "Task": "graphrep.train.task",
     "TrainConfig": "graphrep.train.config",

@@ -12,9 +12,9 @@ __all__ = ["TrainConfig"]
 
 _CHOICES = {
     "optimizer": ("adam", "adamw", "sgd"),
-    "schedule": ("constant", "cosine"),
+    "schedule": ("constant", "cosine", "decay"),
     "precision": ("float32", "float64", "bfloat16"),
-    "stop": ("none", "loss", "rankme", "changed"),
+    "stop": ("none", "loss", "rankme", "changed", "recall"),
     "keep": ("last", "best"),
 }
 
@@ -28,19 +28,21 @@ class TrainConfig:
         lr: learning rate.
         weight_decay: L2 penalty (``adamw``: decoupled).
         optimizer: ``adam``, ``adamw`` or ``sgd``.
-        schedule: ``constant``, or ``cosine`` from `lr` to zero over `epochs`.
+        schedule: ``constant``, ``cosine`` from `lr` to zero over `epochs`, or ``decay``: 2 % less after each epoch,
+            down to half of `lr`.
         warmup: epochs over which the rate grows linearly from zero.
         clip_norm: largest norm of the gradient; None does not clip.
         precision: ``float32``, ``float64``, or ``bfloat16``: matrix products under autocast, weights in float32.
         stop: ``loss``: when the training loss has not fallen by `min_delta` of itself for `patience` epochs;
             ``rankme``: when RankMe of the embedding has not risen by `min_delta` of itself for `patience` epochs
             (looked at every `eval_every`); ``changed``, for tasks that cluster: when fewer than the share `min_delta`
-            of the nodes changed their cluster within `patience` epochs; ``none``: all epochs.
+            of the nodes changed their cluster within `patience` epochs; ``recall``, for tasks that recommend: when the
+            recall on the validation pairs has not risen likewise; ``none``: all epochs.
         patience: see `stop`, in epochs.
         min_delta: see `stop`, relative; for ``changed`` a share of the nodes.
         min_epochs: epochs before which no rule stops.
         keep: the state at the end: ``last``, or ``best`` by the signal of `stop` (by the loss when that is ``none``).
-        eval_every: epochs between two looks at the embedding (RankMe, collapse); 0: never.
+        eval_every: epochs between two looks at the embedding (RankMe, collapse, recall); 0: never.
         time_budget: seconds after which no further epoch begins; None: no limit.
         seed: of batches, views and dropout.
 
@@ -81,8 +83,8 @@ class TrainConfig:
         for name in ("lr", "clip_norm", "time_budget"):
             if getattr(self, name) is not None or name == "lr":
                 self._positive(name, getattr(self, name), zero=False)
-        if self.stop == "rankme" and self.eval_every == 0:
-            raise GraphrepError("stop by rankme needs eval_every above 0.", hint="eval_every=20")
+        if self.stop in ("rankme", "recall") and self.eval_every == 0:
+            raise GraphrepError(f"stop by {self.stop} needs eval_every above 0.", hint="eval_every=20")
 
     @staticmethod
     def _positive(name: str, value: Any, *, zero: bool) -> None:
@@ -102,4 +104,6 @@ class TrainConfig:
         if self.schedule == "cosine" and epoch > self.warmup:
             share = (epoch - self.warmup - 1) / max(1, self.epochs - self.warmup)
             factor *= (1 + math.cos(math.pi * share)) / 2
+        if self.schedule == "decay":
+            factor *= max(0.98 ** (epoch - 1), 0.5)
         return self.lr * factor

@@ -20,7 +20,7 @@ from graphrep.train.checkpoint import State, clone, is_finite, load_state, save_
 from graphrep.train.config import TrainConfig
 from graphrep.train.seed import seeded
 from graphrep.train.signals import Plateau, look, warn_of_collapse
-from graphrep.train.task import Callback, EpochLog, History, Task
+from graphrep.train.task import Callback, EpochLog, History, JudgedTask, Task
 
 __all__ = ["Interrupted", "train"]
 
@@ -236,9 +236,10 @@ class _Loop:
         self.task.module.eval()
         with torch.no_grad():
             embedding = self.task.embed()
-        if not bool(torch.isfinite(embedding).all()):
-            return {}
-        signals = look(embedding)
+            if not bool(torch.isfinite(embedding).all()):
+                return {}
+            judged = self.task.judge() if isinstance(self.task, JudgedTask) else {}
+        signals = {**look(embedding), **judged}
         if not self.collapsed:
             self.collapsed = warn_of_collapse(signals, embedding.shape, epoch)
         return signals

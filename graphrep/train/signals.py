@@ -16,6 +16,7 @@ from graphrep.train.config import TrainConfig
 __all__ = ["CollapseWarning", "Plateau", "look", "warn_of_collapse"]
 
 _LEAST_ROWS = 2048
+_LOOKED_AT = ("rankme", "changed", "recall")
 
 
 class CollapseWarning(UserWarning):
@@ -51,7 +52,7 @@ def warn_of_collapse(signals: dict[str, float], shape: torch.Size, epoch: int) -
 
 @dataclasses.dataclass
 class Plateau:
-    """Follows the signal of the stop rule: the loss or the share of nodes that changed (low is good), RankMe (high).
+    """Follows the signal of the stop rule: loss or share of nodes that changed (low is good), RankMe or recall (high).
 
     Attributes:
         best: best value so far; NaN before the first.
@@ -71,10 +72,10 @@ class Plateau:
         rule = self.config.stop
         if rule == "changed" and rule not in signals and epoch > self.config.patience:
             raise GraphrepError('stop="changed" is for methods that cluster.', hint='stop="loss" or stop="none"')
-        if rule in ("rankme", "changed") and rule not in signals:
+        if rule in _LOOKED_AT and rule not in signals:
             return False
-        value = signals[rule] if rule in ("rankme", "changed") else loss
-        gain = (value - self.best) if rule == "rankme" else (self.best - value)
+        value = signals[rule] if rule in _LOOKED_AT else loss
+        gain = (value - self.best) if rule in ("rankme", "recall") else (self.best - value)
         least = 0.0 if rule == "changed" else self.config.min_delta * abs(self.best)
         if math.isnan(self.best) or gain > least:
             self.best, self.best_epoch = value, epoch

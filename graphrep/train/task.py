@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Callback", "EpochLog", "History", "Task"]
+__all__ = ["Callback", "EpochLog", "History", "JudgedTask", "Task"]
 
 
 class Task(Protocol):
@@ -35,6 +35,15 @@ class Task(Protocol):
 
     def fingerprint(self) -> str:
         """Text that tells whether a saved state belongs to this task: settings of the method and the graph."""
+        ...
+
+
+@runtime_checkable
+class JudgedTask(Task, Protocol):
+    """A task that can score itself on validation data; scores by name join the signals of the epoch."""
+
+    def judge(self) -> Mapping[str, float]:
+        """Called right after :meth:`embed`, without gradient; ``recall`` is what the stop rule of that name follows."""
         ...
 
 

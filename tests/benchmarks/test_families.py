@@ -100,6 +100,14 @@ def test_clustering_losses(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_recommend(tmp_path: Path) -> None:
+    cases = run(tmp_path, "recommend")
+    assert {case["params"]["op"] for case in cases.values()} == {"steps (epoch)", "negatives", "evaluation"}
+    for case in cases.values():
+        assert statuses(case) == {OURS: "ok", "plain": "ok"}, case
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["walks", "sampling"])
 def test_random_families(tmp_path: Path, family: str) -> None:
     """Not every rival can do every kind of walk or sample; those that ran agree with ours."""

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphrep.errors import DTypeError, GraphrepError, MissingLabelsError, NonFiniteError, ShapeError
+from graphrep.errors import DTypeError, GraphrepError, MissingLabelsError, NonFiniteError, ShapeError, UnknownNameError
 from graphrep.eval import rank_items, topk_metrics
 from graphrep.eval._topk import top_columns
 
@@ -117,6 +117,34 @@ def test_per_user_averages_to_the_mean_and_skips_users_without_test_items() -> N
     assert "per_user" in found.to_dict()
 
 
+def test_official_average_is_the_mean_of_the_means_of_256_users() -> None:
+    """Against the published program's loop over batches; the third batch has no test user, on which it fails."""
+    rng = np.random.default_rng(3)
+    scores, test = rng.standard_normal((1100, 30)), rng.random((1100, 30)) < 0.05
+    test[512:768], test[1024:1090] = False, False
+    given = {"ks": (1, 5), "per_user": True}
+    found = topk_metrics(scores, None, None, sp.csr_matrix(test * 1.0), average="official", block_size=100, **given)
+    plain = topk_metrics(scores, None, None, sp.csr_matrix(test * 1.0), **given)
+    for name in FIELDS.values():
+        for k in (1, 5):
+            each = plain.per_user[name][k]
+            batches = [each[start : start + 256] for start in range(0, 1100, 256)]
+            means = [np.mean([v for v in batch if not np.isnan(v)]) for batch in batches if not np.isnan(batch).all()]
+            assert len(means) == 4
+            assert getattr(found, name)[k] == pytest.approx(np.mean(means), abs=1e-12), name
+            assert np.array_equal(found.per_user[name][k], each, equal_nan=True)
+    assert found.recall[5] != pytest.approx(plain.recall[5], rel=1e-6)
+    assert found.num_users == plain.num_users
+
+
+def test_official_average_of_one_batch_is_the_user_mean() -> None:
+    rng = np.random.default_rng(4)
+    scores, test = rng.standard_normal((200, 12)), sp.csr_matrix((rng.random((200, 12)) < 0.2) * 1.0)
+    assert topk_metrics(scores, None, None, test, average="official").ndcg == pytest.approx(
+        topk_metrics(scores, None, None, test).ndcg
+    )
+
+
 # edge cases
 
 
@@ -176,6 +204,8 @@ def test_errors() -> None:
         topk_metrics([[0.0, 1.0]], None, None, [[1, 0]])
     with pytest.raises(GraphrepError, match="at least"):
         topk_metrics([[0.0, 1.0]], None, None, test, ks=())
+    with pytest.raises(UnknownNameError, match='average is "batches"'):
+        topk_metrics([[0.0, 1.0]], None, None, test, average="batches")
     with pytest.raises(ShapeError, match="k = 3"):
         rank_items([[0.0, 1.0]], k=3)
     with pytest.raises(ShapeError, match="two axes"):

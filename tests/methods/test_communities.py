@@ -17,10 +17,10 @@ from torch import Tensor
 from graphrep import Graph, Leiden, Louvain, load
 from graphrep.errors import EmptyGraphError, GraphrepError, MissingExtraError, MissingFeaturesError, UnknownNameError
 from graphrep.kernels import CSR, louvain, modularity
-from graphrep.methods._leftover import connected_components
 from graphrep.methods._partition_input import prepared
 from graphrep.methods._resolution import best_of, effective_number, search_resolution
 from graphrep.methods.communities import _main_part
+from graphrep.nn._components import connected_components
 
 both = pytest.mark.parametrize("method", [Louvain, Leiden])
 

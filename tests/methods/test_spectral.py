@@ -18,8 +18,8 @@ from graphrep.data import Graph, GraphWarning
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, ShapeError
 from graphrep.eval import linear_probe
 from graphrep.methods import FastRP, RandomizedSpectral
-from graphrep.methods._krylov import leading_eigenpairs
 from graphrep.methods.base import NotFittedError
+from graphrep.nn._krylov import leading_eigenpairs
 
 PLAIN: dict[str, Any] = {"normalize": False, "eigenvalue_power": 0.0}
 

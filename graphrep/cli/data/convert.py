@@ -42,20 +42,27 @@ def convert(
     """Writes the graph IN to the file OUT, cleaned unless --keep says otherwise.
 
     Cleaned means: repeated edges merged (weights summed), self-loops dropped, both directions stored unless --directed.
+    Pickled matrices of users and items (trnMat.pkl with tstMat.pkl beside it) become an archive of interactions; they
+    are parsed, and nothing in them is run.
 
     \b
     Examples
       graphrep data convert edges.csv.gz graph.npz
       graphrep data convert cora cora.graphml
       graphrep data convert messy.csv exact.npz --keep all --directed
+      graphrep data convert gowalla/trnMat.pkl gowalla.npz
     """  # noqa: D301
     from graphrep.cli.data.reading import reading
     from graphrep.cli.graphs import announce, find_graph
+    from graphrep.data.pickled_matrices import is_pickle
     from graphrep.data.writers import write
 
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     if keep is not None and keep not in _KEEP:
         raise UnknownNameError(f'--keep "{keep}" is none of {", ".join(_KEEP)}.', hint="--keep all")
+    if is_pickle(Path(source)):
+        _convert_pickles(console, Path(source), target)
+        return
     options = reading(columns, no_weight, sep, directed=directed, keep_self_loops=keep == "loops", raw=keep == "all")
     graph = find_graph(source, data_dir=data_dir, read=options)
     for line in announce(graph, source):
@@ -64,3 +71,19 @@ def convert(
     console.say(f"Wrote {target}")
     payload = {"source": source, "path": str(target), "nodes": graph.num_nodes, "entries": graph.num_edges}
     console.finish(payload, path=target)
+
+
+def _convert_pickles(console: Console, source: Path, target: Path) -> None:
+    from graphrep.data.interaction_archive import write_interactions
+    from graphrep.data.pickled_matrices import interactions_in_pickles
+
+    if target.suffix.lower() != ".npz":
+        raise UnknownNameError(
+            f"Interactions are written as npz, not as {target}.", hint=f"{target.with_suffix('.npz')}"
+        )
+    data = interactions_in_pickles(source)
+    console.say(f"{source}: {data!r}")
+    write_interactions(data, target)
+    console.say(f"Wrote {target}")
+    payload = {"source": str(source), "path": str(target), "users": data.num_users, "items": data.num_items}
+    console.finish({**payload, "rows": data.num_rows}, path=target)

@@ -26,10 +26,11 @@ def move_nodes(
 def _move(
     rowptr: Any, col: Any, value: Any, strength: Any, order: Any, labels: Any, resolution: float, total: float
 ) -> int:
-    size = strength.size
-    mass, members = np.zeros(size), np.zeros(size, np.int64)
+    size = labels.size
+    mass, members = np.zeros((size, 2)), np.zeros(size, np.int64)
     for node in range(size):
-        mass[labels[node]] += strength[node]
+        mass[labels[node], 0] += strength[node, 0]
+        mass[labels[node], 1] += strength[node, 1]
         members[labels[node]] += 1
     spare, num_spare = np.empty(size, np.int64), 0
     for community in range(size - 1, -1, -1):
@@ -52,14 +53,15 @@ def _move(
                     seen[community], found[num_found], link[community] = True, community, 0.0
                     num_found += 1
                 link[community] += value[e]
-        old, own = labels[node], strength[node]
-        factor, least = resolution * own / total, 1e-12 * own * max(1.0, resolution)
-        mass[old] -= own
+        old, out, into = labels[node], strength[node, 0], strength[node, 1]
+        a, b, least = resolution * out / total, resolution * into / total, 1e-12 * max(out, into) * max(1.0, resolution)
+        mass[old, 0] -= out
+        mass[old, 1] -= into
         members[old] -= 1
-        best, gain = old, (link[old] if seen[old] else 0.0) - factor * mass[old]
+        best, gain = old, (link[old] if seen[old] else 0.0) - (a * mass[old, 1] + b * mass[old, 0])
         for k in range(num_found):
             community = found[k]
-            other_gain = link[community] - factor * mass[community]
+            other_gain = link[community] - (a * mass[community, 1] + b * mass[community, 0])
             if other_gain > gain + least:
                 best, gain = community, other_gain
             seen[community] = False
@@ -67,10 +69,11 @@ def _move(
             num_spare -= 1
             best = spare[num_spare]
         if members[old] == 0 and best != old:
-            mass[old] = 0.0  # rounding must not pile up
+            mass[old, 0], mass[old, 1] = 0.0, 0.0  # rounding must not pile up
             spare[num_spare] = old
             num_spare += 1
-        mass[best] += own
+        mass[best, 0] += out
+        mass[best, 1] += into
         members[best] += 1
         if best == old:
             continue

@@ -16,26 +16,28 @@ def move_nodes(
 ) -> int:
     """Moves nodes to the neighbouring (or an empty) community with the largest gain until no move gains anything.
 
-    With K the strength of a community without the node and w the weight of the node's links into it, the gain of being
-    in it is ``w - resolution strength K / total``; of equal gains the own community wins, then the first one met.
+    With (K0, K1) the strengths of a community without the node, (s0, s1) those of the node and w the weight of the
+    node's links into it, the gain of being in it is ``w - resolution (s0 K1 + s1 K0) / total``; of equal gains the own
+    community wins, then the first one met. Undirected modularity has s0 = s1 = row sum and twice the sum of weights as
+    `total`; a bipartite graph has s1 = 0 for its rows, s0 = 0 for its columns, and the weight of its links as `total`.
 
     Args:
         rowptr: (n + 1,) int64.
         col: (nnz,) int64.
         value: (nnz,) float64.
-        strength: (n,) float64 row sums.
+        strength: (n, 2) float64.
         order: (n,) int64, the order in which nodes are looked at first; later those whose neighbour moved.
         labels: (n,) int64 communities below n, changed in place.
         resolution: of the modularity.
-        total: sum of all strengths, above 0.
+        total: above 0.
 
     Returns:
         Number of moves.
     """
     bounds, columns, weights, strengths = rowptr.tolist(), col.tolist(), value.tolist(), strength.tolist()
-    label, mass, members = labels.tolist(), [0.0] * len(strengths), [0] * len(strengths)
+    label, mass, members = labels.tolist(), [[0.0, 0.0] for _ in strengths], [0] * len(strengths)
     for node, community in enumerate(label):
-        mass[community] += strengths[node]
+        _add(mass[community], strengths[node], 1.0)
         members[community] += 1
     spare = [c for c in reversed(range(len(members))) if not members[c]]
     queue, moves = deque(order.tolist()), 0
@@ -49,19 +51,21 @@ def move_nodes(
             if other != node:
                 link[label[other]] = link.get(label[other], 0.0) + weight
         old, own = label[node], strengths[node]
-        factor, least = resolution * own / total, 1e-12 * own * max(1.0, resolution)
-        mass[old] -= own
+        a, b = (resolution * k / total for k in own)
+        least = 1e-12 * max(own) * max(1.0, resolution)
+        _add(mass[old], own, -1.0)
         members[old] -= 1
-        best, gain = old, link.get(old, 0.0) - factor * mass[old]
+        best, gain = old, link.get(old, 0.0) - (a * mass[old][1] + b * mass[old][0])
         for community, weight in link.items():
-            if weight - factor * mass[community] > gain + least:
-                best, gain = community, weight - factor * mass[community]
+            other_gain = weight - (a * mass[community][1] + b * mass[community][0])
+            if other_gain > gain + least:
+                best, gain = community, other_gain
         if gain < -least and members[old]:
             best = spare.pop()
         if best != old and not members[old]:
-            mass[old] = 0.0
+            mass[old] = [0.0, 0.0]
             spare.append(old)
-        mass[best] += own
+        _add(mass[best], own, 1.0)
         members[best] += 1
         if best != old:
             label[node] = best
@@ -72,3 +76,8 @@ def move_nodes(
                     queue.append(other)
     labels[:] = label
     return moves
+
+
+def _add(mass: list[float], strength: list[float], sign: float) -> None:
+    mass[0] += sign * strength[0]
+    mass[1] += sign * strength[1]
