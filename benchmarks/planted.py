@@ -1,7 +1,7 @@
 """A large graph with planted groups, for runs at scale: ``python -m benchmarks.planted big.npz --nodes 1000000``.
 
-Each link starts at a random node and ends in the same group four times out of five, else anywhere. Features are the mean
-of the group plus unit noise.
+Each link starts at a random node and ends in the same group four times out of five, else anywhere. Features are the
+mean of the group plus unit noise.
 """
 
 from __future__ import annotations
