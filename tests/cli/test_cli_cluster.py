@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,24 @@ def test_auto_picks_without_labels_and_says_why(run: Run, folder: Path, blocks: 
     assert found["method"] in {row["method"] for row in found["methods"]}
     assert found["why"]
     assert f"Kept {found['method']}, seed 0: {found['why']}" in said
+
+
+def test_clusterings_with_fewer_clusters_than_asked_for_are_not_preferred(tmp_path: Path, blocks: gr.Graph) -> None:
+    """Two of three clear groups in one are easier to tell than three drawn at random, but not what was asked for."""
+    from graphrep.cli.clustering.choosing import Choice, choose_method
+    from graphrep.cli.clustering.fitting import Fit
+
+    assert blocks.y is not None
+    true = blocks.y.numpy()
+    drawn = np.random.default_rng(0).permutation(true)
+    fits = {"few": np.minimum(true, 1), "drawn": drawn}
+    choices = [Choice(Fit(name, 0, labels, False, 0.0, 0, tmp_path), "") for name, labels in fits.items()]
+    inputs: Any = SimpleNamespace(judged=blocks)
+    assert choose_method(choices, inputs, None).fit.method == "few"
+    kept = choose_method(choices, inputs, 3)
+    assert kept.fit.method == "drawn"
+    assert "Not judged, because of their number of clusters: few." in kept.why
+    assert choose_method(choices, inputs, 7).fit.method == "few"  # none has the number
 
 
 def test_a_method_that_loses_is_marked(run: Run, folder: Path, blocks: gr.Graph) -> None:

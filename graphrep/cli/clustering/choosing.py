@@ -204,25 +204,32 @@ def _print(console: Console, curves: Curves) -> None:
         console.say(f"  {note}")
 
 
-def choose_run(row: Row, inputs: Inputs) -> Choice:
-    """The run that stands for a method, of all its seeds."""
+def choose_run(row: Row, inputs: Inputs, count: int | None) -> Choice:
+    """The run that stands for a method, of all its seeds; one with `count` clusters where there is one."""
     if len(row.runs) == 1:
         return Choice(row.runs[0], "its only run.")
-    place, why = _select({f"seed {fit.seed}": fit for fit in row.runs}, inputs)
+    place, why = _select({f"seed {fit.seed}": fit for fit in row.runs}, inputs, count)
     return Choice(row.runs[place], why)
 
 
-def choose_method(choices: Sequence[Choice], inputs: Inputs) -> Choice:
-    """The clustering that is written, of those that stand for the requested methods."""
+def choose_method(choices: Sequence[Choice], inputs: Inputs, count: int | None) -> Choice:
+    """The clustering that is written, of those that stand for the requested methods; see :func:`choose_run`."""
     if len(choices) == 1:
         return choices[0]
-    place, why = _select({choice.fit.method: choice.fit for choice in choices}, inputs)
+    place, why = _select({choice.fit.method: choice.fit for choice in choices}, inputs, count)
     return Choice(choices[place].fit, why)
 
 
-def _select(fits: Mapping[str, Fit], inputs: Inputs) -> tuple[int, str]:
-    """Place of the best of several clusterings by links and features, and why."""
+def _select(fits: Mapping[str, Fit], inputs: Inputs, count: int | None) -> tuple[int, str]:
+    """Place of the best of several clusterings by links and features, and why.
+
+    Clusterings with another number of clusters than was asked for are judged only where there are no others: fewer
+    clusters are easier to tell apart.
+    """
     from graphrep.methods import select_partition
 
-    found = select_partition(inputs.judged, {name: fit.labels for name, fit in fits.items()})
-    return list(fits).index(found.name), found.reason
+    asked = {name: fit for name, fit in fits.items() if int(fit.labels.max()) + 1 == count} or fits
+    found = select_partition(inputs.judged, {name: fit.labels for name, fit in asked.items()})
+    others = ", ".join(name for name in fits if name not in asked)
+    left_out = f" Not judged, because of their number of clusters: {others}." if others else ""
+    return list(fits).index(found.name), found.reason + left_out

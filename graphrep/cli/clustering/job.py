@@ -246,9 +246,9 @@ def _judge(console: Console, job: Job, series: Series) -> None:
     judge = job.judge = Judge(job.inputs)
     job.table = rows(series.fits, judge)
     for row in job.table:
-        job.chosen[row.method] = choose_run(row, job.inputs)
+        job.chosen[row.method] = choose_run(row, job.inputs, job.count)
     requested = [row for row in job.table if not row.baseline]
-    job.kept = choose_method([job.chosen[row.method] for row in requested], job.inputs)
+    job.kept = choose_method([job.chosen[row.method] for row in requested], job.inputs, job.count)
     for row in requested:
         said = weak_points(row, job.table) if row.method not in BASELINES else []
         if said:
