@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,15 @@ class PretrainTask:
     """Reconstruction of the features in shuffled batches; a :class:`graphrep.train.Task`.
 
     Args:
-        module: one or more :class:`~graphrep.nn.AutoEncoder`, trained side by side on the same batches.
+        autos: one or more auto-encoders, trained side by side on the same batches.
         x: (N, F) features, dense or sparse.
         batch_size: rows per step.
         fingerprint: settings of the method and the graph.
     """
 
-    def __init__(self, module: nn.ModuleList, x: Tensor | CSR, batch_size: int, fingerprint: str) -> None:
-        self.module: nn.Module = module
-        self._autos = [part for part in module if isinstance(part, AutoEncoder)]
+    def __init__(self, autos: Sequence[AutoEncoder], x: Tensor | CSR, batch_size: int, fingerprint: str) -> None:
+        self.module: nn.Module = nn.ModuleList(autos)
+        self._autos = autos
         self.x, self.batch_size, self._fingerprint = x, batch_size, fingerprint
 
     def batches(self, epoch: int, generator: torch.Generator) -> Iterable[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -81,20 +81,19 @@ def place_centres(module: ClusterModule, z: Tensor, labels: Tensor) -> None:
 
 @torch.no_grad()
 def best_start(
-    module: ClusterModule, autos: nn.ModuleList, x: Tensor | CSR, graph: Graph, *, n_init: int, seed: int
+    module: ClusterModule, autos: Sequence[AutoEncoder], x: Tensor | CSR, graph: Graph, *, n_init: int, seed: int
 ) -> AutoEncoder:
     """Gives the module the encoder and the centres to start from; the auto-encoder that they are of.
 
-    Of several auto-encoders it is the one whose k-means clusters links and features agree on best
-    (:func:`graphrep.methods.select_partition`): a bad one is hardly mended by the training after it, and its loss does
-    not tell.
+    Of several auto-encoders, trained on the features `x` (N, F) of `graph`, it is the one whose k-means clusters links
+    and features agree on best (:func:`graphrep.methods.select_partition`): a bad one is hardly mended by the training
+    after it, and its loss does not tell.
 
     Raises:
         GraphrepError: the encoder maps the nodes to fewer than K points.
     """
     count = len(module.centres)
-    parts = [auto for auto in autos if isinstance(auto, AutoEncoder)]
-    embeddings = [encode(auto.encoder, x) for auto in parts]
+    embeddings = [encode(auto.encoder, x) for auto in autos]
     labels = [torch.from_numpy(kmeans(z.double(), count, n_init=n_init, seed=seed)).to(z.device) for z in embeddings]
     best = 0
     full = {str(i): part.cpu() for i, part in enumerate(labels) if len(torch.unique(part)) == count}
@@ -105,9 +104,9 @@ def best_start(
         logging.getLogger("graphrep").info("evidence for the starts: %s; number %d is kept", told, best + 1)
     elif full:
         best = int(next(iter(full)))
-    module.encoder = parts[best].encoder
+    module.encoder = autos[best].encoder
     place_centres(module, embeddings[best], labels[best])
-    return parts[best]
+    return autos[best]
 
 
 class Course(nn.Module):

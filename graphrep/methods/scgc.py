@@ -303,8 +303,11 @@ class SCGC(ClusterMixin, TrainedEstimator):
         settings = f"{self._fingerprint(_FREE)}, {data}"
         with seeded(self.seed):
             starts = range(pretrain_starts(self, graph.num_nodes))
-            autos = nn.ModuleList(AutoEncoder(graph.num_features, self.hidden_dims, self.dim) for _ in starts)
-        autos.to(self.device, WEIGHT_DTYPES[self.precision])
+            autos = [AutoEncoder(graph.num_features, self.hidden_dims, self.dim) for _ in starts]
+        autos = [auto.to(self.device, WEIGHT_DTYPES[self.precision]) for auto in autos]
+        auto = autos[0]
+        module.encoder = auto.encoder  # what is left where the training of the auto-encoders diverges
+
         saved = None
         if resume and checkpoint is not None and Path(checkpoint).exists():
             saved = saved_history(checkpoint, settings)
@@ -314,9 +317,7 @@ class SCGC(ClusterMixin, TrainedEstimator):
             earlier = [train(first, self._pretrain_config(), **stage)]
             auto = best_start(module, autos, x, graph, n_init=self.n_init, seed=self.seed)
         else:
-            earlier, first_auto = saved.earlier, autos[0]
-            assert isinstance(first_auto, AutoEncoder)
-            module.encoder, auto = first_auto.encoder, first_auto
+            earlier = saved.earlier
         if self.variant == "full":
             module.decoder = auto.decoder
         if config.time_budget is not None:

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from graphrep import SCGC, Graph, PamC, load
+from graphrep.data.tensor_files import read_tensors
 from graphrep.errors import (
     CheckpointMismatchError,
     DivergedError,
@@ -562,8 +563,13 @@ def test_bfloat16_stays_near_float32() -> None:
 
 
 def test_divergence_stops_with_the_last_good_weights(tmp_path: Path) -> None:
+    model = SCGC(3, **{**SMALL, "pretrain_lr": 1e30})
     with pytest.raises(DivergedError, match=r"became .* at epoch .*model\.safetensors"):
-        SCGC(3, **{**SMALL, "pretrain_lr": 1e30}).fit(graph(), rescue=tmp_path / "model.safetensors")
+        model.fit(graph(), rescue=tmp_path / "model.safetensors")
+    rescued = read_tensors(tmp_path / "model.safetensors")[0]
+    for name, weight in model.module_.encoder.state_dict().items():
+        assert torch.isfinite(weight).all()
+        assert torch.equal(weight, rescued[f"0.encoder.{name}"])
 
 
 def test_matches_scikit_learn_conventions() -> None:
