@@ -44,7 +44,8 @@ def main() -> None:
         row: dict[str, Any] = {"compression": method}
         if method != "none":
             began = time.perf_counter()
-            hashes = GraphHash(method=method, target_size=chosen.rows, seed=chosen.seed).fit(data.csr("train"))
+            hashes = GraphHash(method=method, target_size=chosen.rows, seed=chosen.seed)
+            hashes.fit(data.csr("train"))
             row |= {"seconds_of_hashing": time.perf_counter() - began, "rows": list(hashes.num_rows_)}
         row |= recommend_run(MF, {**common, "compression": method}, data)
         rows.append(row)

@@ -62,7 +62,7 @@ def main() -> None:
             if all(row[name] == value for name, value in key.items()):
                 return row
         params = {**recipe(f"{method}/{chosen.dataset}").params, **common, **setting, "seed": seed}
-        rows.append({**key, **recommend_run(METHODS[method], params, data)})
+        rows.append({**key, **recommend_run(METHODS[method].load(), params, data)})
         rows[-1].pop("fingerprint")
         write_json(out, {"dataset": chosen.dataset, "common": common, "rows": rows, "machine": circumstances()})
         found = rows[-1]
