@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(GRIDS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=400)
-    parser.add_argument("--patience", type=int, default=24, help="epochs; it looks at every third")
+    parser.add_argument("--patience", type=int, default=60, help="epochs; it looks at every third")
     parser.add_argument("--lr", type=float, help="of all settings, where the grid is too much")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--out", type=Path)
