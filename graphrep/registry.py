@@ -39,8 +39,9 @@ class Entry:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The known name closest to `name` as a question, or an empty string."""
-    close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
+    folded = {some.lower(): some for some in known}
+    close = difflib.get_close_matches(name.lower(), folded, n=1)
+    return f' Did you mean "{folded[close[0]]}"?' if close else ""
 
 
 def lookup(name: str, table: Mapping[str, Entry], *, kind: str) -> Entry:

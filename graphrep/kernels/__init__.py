@@ -27,6 +27,7 @@ from graphrep.kernels.segment import (
     segment_reduce,
 )
 from graphrep.kernels.sketch import random_projection
+from graphrep.kernels.sparse_product import sparse_product
 from graphrep.kernels.spmm import spmm
 from graphrep.kernels.walks import random_walks
 
@@ -59,6 +60,7 @@ __all__ = [
     "sddmm",
     "segment_csr",
     "segment_reduce",
+    "sparse_product",
     "spmm",
     "streaming_logsumexp",
     "uniform_negatives",

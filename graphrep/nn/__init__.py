@@ -27,8 +27,13 @@ _NAMES = {
     "gca_edge_weights": "centrality",
     "gca_feature_weights": "centrality",
     "mask_features": "views",
+    "metapath_adjacency": "metapaths",
+    "metapath_norm": "metapaths",
     "node_centrality": "centrality",
+    "path_similarity": "metapaths",
     "svd_view": "svd",
+    "top_metapath_neighbors": "metapaths",
+    "top_neighbors": "metapaths",
 }
 
 __all__ = sorted(_NAMES)
