@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 
+from graphrep.data._relations import plain_names
 from graphrep.data.check import grouped
 from graphrep.data.hetero import HeteroGraph
 from graphrep.errors import EmptyGraphError, GraphrepError, UnknownNameError
@@ -38,6 +39,7 @@ class MetaPathShape:
         target: the type that is embedded.
         paths: relation names of each meta-path.
         ends: node types that the steps of each meta-path reach.
+        neighbors: relations that leave the target, and the types they lead to.
         channels: features by type, None without.
         num_nodes: by type.
     """
@@ -45,6 +47,7 @@ class MetaPathShape:
     target: str
     paths: tuple[tuple[str, ...], ...]
     ends: tuple[tuple[str, ...], ...]
+    neighbors: Mapping[str, str]
     channels: Mapping[str, int | None]
     num_nodes: Mapping[str, int]
 
@@ -77,6 +80,7 @@ class MetaPathShape:
             chosen,
             tuple(tuple(path.relations) for path in paths),
             tuple(tuple(path.types[1:]) for path in paths),
+            _neighbors(graph, chosen),
             channels,
             dict(graph.num_nodes),
         )
@@ -101,6 +105,17 @@ class MetaPathShape:
         parts = json.loads(text)
         tuples = {name: tuple(tuple(path) for path in parts[name]) for name in ("paths", "ends")}
         return cls(parts["target"], tuples["paths"], tuples["ends"], parts["channels"], parts["num_nodes"])
+
+
+def _neighbors(graph: HeteroGraph, target: str) -> dict[str, str]:
+    """Relations from the target, turned where they lead to it, and the types at their ends."""
+    found = {}
+    for (source, _, end), name in plain_names(graph.edge_types).items():
+        if source == target:
+            found[name] = end
+        elif end == target:
+            found[f"~{name}"] = source
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +206,20 @@ class MetaPathSource:
         edges = torch.cat([torch.stack([csr.col.long(), csr.row().long()]) for csr in matrices], dim=1)
         values = torch.cat([csr.value for csr in matrices if csr.value is not None]) / len(matrices)
         return CSR.from_edge_index(edges, values, size=matrices[0].shape)
+
+    def features(self, name: str) -> Any:
+        """Features of a type, as the encoders take them."""
+        if name not in self._features:
+            self._features[name] = self._scaled(name)
+        return self._features[name]
+
+    def relation(self, name: str) -> CSR:
+        """The pattern (N, N_t) of a relation that leaves the target, each entry once."""
+        return self._placed(metapath_adjacency(self.graph.relations(), [name], counts=False))
+
+    def plain(self) -> list[CSR]:
+        """Normalised matrices in which every partner counts the same."""
+        return [self._placed(metapath_norm(csr.with_value(torch.ones_like(csr.value)))) for csr in map(self._typed, self.counts)]
 
     def inputs(self) -> MetaPathInputs:
         """With the masks that were drawn first."""

@@ -17,9 +17,9 @@ from graphrep.methods.trained import WEIGHT_DTYPES, TrainedEstimator
 from graphrep.nn.metapath_encoder import MetaPathEncoder
 from graphrep.train import History, TrainConfig, seeded, train
 
-__all__ = ["MetaPathEstimator"]
+__all__ = ["FREE", "MetaPathEstimator"]
 
-_FREE = ("epochs", "time_budget", "patience", "min_delta", "stop", "keep", "eval_every", "device")  # when resumed
+FREE = ("epochs", "time_budget", "patience", "min_delta", "stop", "keep", "eval_every", "device")  # when resumed
 
 
 class MetaPathEstimator(TrainedEstimator):
@@ -164,7 +164,7 @@ class MetaPathEstimator(TrainedEstimator):
         """Raises unless the trained module fits the graph."""
         known: MetaPathShape = self._fitted("_known")
         origin = self.__dict__.get("_origin", "The model")
-        for name in dict.fromkeys([known.target, *(end for types in known.context_types for end in types)]):
+        for name in self._used_types(known):
             width, wanted = graph.x[name].shape[1] if name in graph.x else None, known.channels[name]
             if name not in graph.num_nodes or width != wanted:
                 told = f"{wanted} features" if wanted else "no features"
@@ -181,6 +181,11 @@ class MetaPathEstimator(TrainedEstimator):
 
     def _width(self, module: nn.Module) -> None:
         return None  # widths are those of the types, which _check_known compares
+
+    def _used_types(self, shape: MetaPathShape) -> list[str]:
+        """Types that have weights of their own."""
+        ends = [end for types in shape.context_types for end in types] if self.contexts else []
+        return list(dict.fromkeys([shape.target, *ends]))
 
     def _check_settings(self) -> None:
         """Raises where a setting is out of range, whatever the graph."""
@@ -229,24 +234,27 @@ class MetaPathEstimator(TrainedEstimator):
             self._last = task.last if self.official_embedding else None
             self._finished(module)
 
-    def _task(self, module: nn.Module, graph: Any) -> MetaPathTask:
+    def _task(self, module: nn.Module, graph: Any) -> Any:
         assert isinstance(module, MetaPathModule)
         with seeded(self.seed):
             loss = self._loss(module, graph.num_nodes[self._known.target])
         return MetaPathTask(
-            module, self._source(graph), loss, resample=self.resample_masks, fingerprint=self._fingerprint(_FREE)
+            module, self._source(graph), loss, resample=self.resample_masks, fingerprint=self._fingerprint(FREE)
         )
 
     @torch.no_grad()
     def _encode(self, module: nn.Module, graph: Any) -> Tensor:
-        assert isinstance(module, MetaPathModule)
         last: Tensor | None = self.__dict__.pop("_last", None)
-        if last is not None:
-            return last
-        inputs = self._source(graph).inputs()
+        return self._embedded(module, self._source(graph)) if last is None else last
+
+    def _embedded(self, module: nn.Module, source: MetaPathSource) -> Tensor:
+        """(N, dim) of a pass without dropping."""
+        assert isinstance(module, MetaPathModule)
         if module.views == "both":
-            share = module.encoder(inputs).attention.tolist()
-            paths = self._known.names
-            self.attention_ = {name: (share[i], share[i + len(paths)]) for i, name in enumerate(paths)}
-        out: Tensor = module(inputs)
+            views = module.encoder(source.inputs())
+            share, names = views.attention.tolist(), source.shape.names
+            self.attention_ = {name: (share[i], share[i + len(names)]) for i, name in enumerate(names)}
+            fine: Tensor = views.fine
+            return fine
+        out: Tensor = module(source.inputs())
         return out
