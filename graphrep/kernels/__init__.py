@@ -14,6 +14,7 @@ from graphrep.kernels.louvain import bipartite_louvain, bipartite_modularity, lo
 from graphrep.kernels.negatives import uniform_negatives
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
+from graphrep.kernels.reach import reach_mean
 from graphrep.kernels.sampling import sample_neighbors
 from graphrep.kernels.sddmm import sddmm
 from graphrep.kernels.segment import (
@@ -49,6 +50,7 @@ __all__ = [
     "modularity",
     "random_projection",
     "random_walks",
+    "reach_mean",
     "release_memory",
     "sample_neighbors",
     "scatter",

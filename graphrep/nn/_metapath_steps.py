@@ -15,10 +15,10 @@ from graphrep.errors import DTypeError, EmptyGraphError, GraphrepError, ShapeErr
 from graphrep.kernels import CSR, sparse_product
 from graphrep.kernels._sorted import sorted_pattern
 from graphrep.kernels.segment.reduce import reduce_rows
-from graphrep.kernels.sparse_product import check_matrix
+from graphrep.kernels.sparse_product import best_rows, check_count, check_matrix, choice_of
 from graphrep.registry import suggest
 
-__all__ = ["factors", "path_names", "relation_table", "steps_of"]
+__all__ = ["entries_at_most", "factors", "path_names", "relation_table", "rows_of", "single_step", "steps_of"]
 
 
 def relation_table(relations: Any) -> Mapping[str, CSR]:
@@ -83,6 +83,24 @@ def _once(matrix: CSR) -> CSR:
     same = torch.arange(matrix.num_cols, dtype=torch.int64, device=matrix.device).expand(2, -1)
     identity = CSR.from_edge_index(same, size=(matrix.num_cols, matrix.num_cols))
     return sparse_product(matrix, identity, dtype=torch.float64)
+
+
+def single_step(step: CSR, dtype: torch.dtype | None, most: int | None, ties: str, seed: int) -> CSR:
+    """A path of one step; `dtype` None: its pattern. At most `most` entries in each row."""
+    value = torch.ones(step.nnz, dtype=torch.float64, device=step.device) if step.value is None else step.value
+    value = torch.ones_like(value) if dtype is None else value.to(dtype)
+    csr = step.with_value(value)
+    if most is not None:
+        check_count(most, "max_neighbors")
+        csr = rows_of(csr, best_rows(csr, value, most, choice_of(ties, seed, step.device)))
+    return csr.with_value(None) if dtype is None else csr
+
+
+def rows_of(csr: CSR, kept: Tensor) -> CSR:
+    """The matrix of the entries at `kept`, ascending positions."""
+    pointer = torch.searchsorted(kept, csr.rowptr.long()).to(csr.rowptr.dtype)
+    assert csr.value is not None  # given by the callers
+    return CSR(pointer, csr.col[kept], csr.value[kept], num_cols=csr.num_cols)
 
 
 def factors(steps: Sequence[CSR], *, counts: bool, limit: float | None = None) -> tuple[CSR, CSR]:
@@ -178,3 +196,12 @@ class _Plan:
 def _row_sums(step: CSR, number: Tensor) -> Tensor:
     """(num_rows,) sum over the entries of each row of the number of their column."""
     return reduce_rows(number[step.col.long()], step.rowptr)
+
+
+def entries_at_most(relations: Any, path: Sequence[str]) -> int:
+    """Upper bound of the entries of a path's matrix; 0 where a relation is empty or nothing leads on."""
+    table = relation_table(relations)
+    if any(not table[name if name in table else name.removeprefix("~")].nnz for name in path):
+        return 0
+    steps = steps_of(table, path)
+    return int(_Plan(steps, counts=False).rows(0, len(steps)).sum())

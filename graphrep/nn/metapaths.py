@@ -24,7 +24,7 @@ from graphrep.kernels.sparse_product import (
     product_diagonal,
     product_of,
 )
-from graphrep.nn._metapath_steps import factors, path_names, steps_of
+from graphrep.nn._metapath_steps import factors, path_names, rows_of, single_step, steps_of
 
 __all__ = ["metapath_adjacency", "metapath_norm", "path_similarity", "top_metapath_neighbors", "top_neighbors"]
 
@@ -80,20 +80,9 @@ def metapath_adjacency(
     steps = steps_of(relations, path)
     kind = (dtype or torch.get_default_dtype()) if counts else None
     if len(steps) == 1:
-        return _single(steps[0], kind, max_neighbors, ties, seed)
+        return single_step(steps[0], kind, max_neighbors, ties, seed)
     left, right = factors(steps, counts=counts)
     return sparse_product(left, right, counts=counts, dtype=dtype, max_row=max_neighbors, ties=ties, seed=seed)
-
-
-def _single(step: CSR, dtype: torch.dtype | None, most: int | None, ties: str, seed: int) -> CSR:
-    """A path of one step."""
-    value = torch.ones(step.nnz, dtype=torch.float64, device=step.device) if step.value is None else step.value
-    value = torch.ones_like(value) if dtype is None else value.to(dtype)
-    csr = step.with_value(value)
-    if most is not None:
-        check_count(most, "max_neighbors")
-        csr = _rows_of(csr, best_rows(csr, value, most, choice_of(ties, seed, step.device)))
-    return csr.with_value(None) if dtype is None else csr
 
 
 def path_similarity(counts: CSR) -> CSR:
@@ -172,7 +161,7 @@ def top_neighbors(
         diagonal = _diagonal(counts, value, row, col)
         _check_paths(value, diagonal[row] + diagonal[col], row, col)
     choice = choice_of(ties, seed, counts.device, diagonal=diagonal, keep_self=self_pairs)
-    return _rows_of(counts.with_value(value), best_rows(counts, value, k, choice))
+    return rows_of(counts.with_value(value), best_rows(counts, value, k, choice))
 
 
 def top_metapath_neighbors(
@@ -319,10 +308,3 @@ def _check_rule(ties: str, score: str) -> None:
         raise UnknownNameError(f"ties is {ties!r}.", hint='"hash" or "index"')
     if score not in ("similarity", "count"):
         raise UnknownNameError(f"score is {score!r}.", hint='"similarity" or "count"')
-
-
-def _rows_of(csr: CSR, kept: Tensor) -> CSR:
-    """The matrix of the entries at `kept`, ascending positions."""
-    pointer = torch.searchsorted(kept, csr.rowptr.long()).to(csr.rowptr.dtype)
-    assert csr.value is not None  # given by the callers
-    return CSR(pointer, csr.col[kept], csr.value[kept], num_cols=csr.num_cols)
