@@ -13,7 +13,7 @@ from torch import Tensor
 from graphrep.data import _parts, check
 from graphrep.data._homogeneous import Homogeneous, merge_types
 from graphrep.data._relations import plain_names, turned
-from graphrep.errors import GraphrepError, UnknownNameError
+from graphrep.errors import DTypeError, GraphrepError, UnknownNameError
 from graphrep.kernels import CSR
 from graphrep.kernels._check import check_range
 
@@ -26,7 +26,7 @@ EdgeType: TypeAlias = tuple[str, str, str]
 """(source type, relation, destination type)."""
 
 _FIELDS = (
-    "edge_index", "edge_weight", "x", "y", "num_nodes", "target", "ids", "splits", "text", "name",
+    "edge_index", "edge_weight", "x", "y", "num_nodes", "target", "ids", "splits", "text", "name", "metapaths",
 )  # fmt: skip
 _BY_TYPE = ("x", "ids", "text")
 
@@ -48,13 +48,15 @@ class HeteroGraph:
         splits: by name (``train``, ``val_20``), node numbers or a mask (N_t,) of the target type.
         text: by node type, (N_t,) strings.
         name: what the graph is called in reports.
+        metapaths: the meta-paths that methods take when they are given none, each as text (``"paper>author>paper"``,
+            ``"pap"``); what is wrong with one is said by the method that follows it.
 
     Attributes:
         node_types: the node types in order.
         edge_types: the edge types in order.
 
     Raises:
-        ShapeError, DTypeError, IndexRangeError, NonFiniteError: the parts do not fit together.
+        ShapeError, DTypeError, IndexRangeError, NonFiniteError: the parts do not fit together, or are of another kind.
         UnknownNameError: a part names a type that is not there.
         GraphrepError: labels or splits without a `target`.
 
@@ -79,6 +81,7 @@ class HeteroGraph:
     splits: Mapping[str, Tensor]
     text: Mapping[str, np.ndarray[Any, Any]]
     name: str | None
+    metapaths: tuple[str, ...]
     _cache: dict[tuple[EdgeType, str], CSR]
 
     def __init__(
@@ -94,10 +97,11 @@ class HeteroGraph:
         splits: Mapping[str, ArrayLike] | None = None,
         text: Mapping[str, Sequence[str] | np.ndarray[Any, Any]] | None = None,
         name: str | None = None,
+        metapaths: Sequence[str] = (),
     ) -> None:
         given: dict[str, Mapping[Any, Any]] = {"x": x or {}, "ids": ids or {}, "text": text or {}}
         edges = {_triple(key): _edges(key, value) for key, value in edge_index.items()}
-        self._put(edge_index=edges, name=name, _cache={})
+        self._put(edge_index=edges, name=name, metapaths=_paths(metapaths), _cache={})
         types = dict.fromkeys([*(num_nodes or {}), *_ends(edges)])
         for part in given.values():
             types.update(dict.fromkeys(part))
@@ -303,6 +307,8 @@ class HeteroGraph:
             parts.append("features " + ", ".join(f"{key} {check.grouped(v.shape[1])}" for key, v in self.x.items()))
         if self.y is not None:
             parts.append(f"{self.num_classes} {'labels' if self.y.dim() == 2 else 'classes'} of {self.target}")
+        if self.metapaths:
+            parts.append("meta-paths " + ", ".join(self.metapaths))
         if self.text:
             parts.append("text of " + ", ".join(self.text))
         if self.splits:
@@ -317,6 +323,12 @@ def _triple(key: Any) -> EdgeType:
             f"{key!r} is no edge type.", hint='three names: ("paper", "written_by", "author"), as in PyG'
         )
     return key
+
+
+def _paths(given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str) or not all(isinstance(path, str) and path for path in given):
+        raise DTypeError(f"metapaths must be a list of texts; got {given!r}.", hint='metapaths=["paper>author>paper"]')
+    return tuple(given)
 
 
 def _edges(key: Any, value: Any) -> Tensor:

@@ -63,6 +63,7 @@ def hetero_from_networkx(
         num_nodes={key: len(part) for key, part in rows.items()}, target=target, splits=splits.get(target or "", {}),
         ids={key: ids for key, part in rows.items() if (ids := _ids(part, key)) is not None},
         text={key: part for key, part in text.items() if part is not None}, name=graph.name or None,
+        metapaths=noted.get("metapaths", ()),
     )  # fmt: skip
 
 
@@ -139,5 +140,7 @@ def hetero_to_networkx(graph: HeteroGraph, features: bool) -> Any:
     if graph.target is not None:
         result.graph["target"] = graph.target
         add_splits(result, nodes[graph.target], graph.splits)
+    if graph.metapaths:
+        result.graph["metapaths"] = graph.metapaths
     result.name = graph.name or ""
     return result

@@ -65,6 +65,7 @@ def hetero_from_pandas(
         splits=splits.get(target or "", {}),
         text={key: part for key, part in texts.items() if part is not None},
         name=next((frames.notes(table)["name"] for table in nodes.values() if frames.notes(table).get("name")), None),
+        metapaths=next((frames.notes(table).get("metapaths", ()) for table in nodes.values()), ()),
     )
 
 
@@ -92,5 +93,5 @@ def hetero_to_pandas(graph: HeteroGraph) -> tuple[dict[Any, Any], dict[str, Any]
             count, graph.ids.get(key), graph.x.get(key), graph.y if own else None, graph.text.get(key),
             graph.splits if own else {},
         )  # fmt: skip
-        nodes[key].attrs["graphrep"].update(target=graph.target, name=graph.name)
+        nodes[key].attrs["graphrep"].update(target=graph.target, name=graph.name, metapaths=graph.metapaths)
     return edges, nodes

@@ -42,7 +42,14 @@ def hetero_from_pyg(data: Any, target: str | None) -> HeteroGraph:
         text={key: text for key, store in stores.items() if (text := text_of(store)) is not None},
         splits={key: index for key, index in splits.items() if index is not None},
         name=getattr(data, "name", None),
+        metapaths=_metapaths(getattr(data, "metapaths", None)),
     )
+
+
+def _metapaths(found: Any) -> list[str]:
+    """What :func:`hetero_to_pyg` noted; an attribute of that name that holds other things is not ours."""
+    ours = isinstance(found, list | tuple) and all(isinstance(path, str) for path in found)
+    return list(found) if ours else []
 
 
 def _count(store: Any) -> int | None:
@@ -77,4 +84,6 @@ def hetero_to_pyg(graph: HeteroGraph) -> Any:
                 data[graph.target][part] = value
     if graph.name is not None:
         data.name = graph.name
+    if graph.metapaths:
+        data.metapaths = list(graph.metapaths)
     return data

@@ -81,6 +81,7 @@ def _hetero(graph: Any, extra: dict[str, Any], target: str | None) -> HeteroGrap
         num_nodes={key: graph.num_nodes(key) for key in extra.get("types", graph.ntypes)},
         target=target,
         splits={} if target is None else _splits(frames[target], extra),
+        metapaths=extra.get("metapaths", ()),
         **{key: extra.get(key) for key in ("ids", "text", "name")},
     )
 
@@ -142,7 +143,7 @@ def _hetero_to_dgl(dgl: Any, graph: HeteroGraph) -> Any:
         )  # fmt: skip
     for edge_type, weight in graph.edge_weight.items():
         result.edges[edge_type].data["weight"] = weight
-    result.graphrep_parts = {key: getattr(graph, key) for key in ("ids", "text", "name", "target")}
+    result.graphrep_parts = {key: getattr(graph, key) for key in ("ids", "text", "name", "target", "metapaths")}
     result.graphrep_parts.update(orders=_orders(graph.splits), types=graph.node_types)
     return result
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -67,6 +69,18 @@ def test_it_is_immutable_and_replace_copies() -> None:
     assert graph.to("cpu").splits["train"].tolist() == [0]
     with pytest.raises(UnknownNameError, match="no part 'z'"):
         graph.replace(z=1)
+
+
+def test_meta_paths_go_along() -> None:
+    graph = library(metapaths=["paper>author>paper", "paper>paper"])
+    assert graph.metapaths == ("paper>author>paper", "paper>paper")
+    assert "; meta-paths paper>author>paper, paper>paper; text of paper" in repr(graph)
+    for other in (graph.replace(name="other"), graph.to("cpu"), copy.deepcopy(graph), gr.from_pyg(gr.to_pyg(graph))):
+        assert other.metapaths == graph.metapaths
+    assert library().metapaths == ()
+    theirs = gr.to_pyg(library())
+    theirs.metapaths = [[("paper", "author")]]  # of somebody else's making
+    assert gr.from_pyg(theirs).metapaths == ()
 
 
 # matrices
@@ -187,6 +201,8 @@ def test_homogeneous_matches_pyg() -> None:
         ({"splits": {"val": [3]}}, IndexRangeError, "val refers to node 3"),
         ({"splits": {"val": [True]}}, ShapeError, "val has 1 rows but node type paper has 3"),
         ({"text": {"paper": ["a", None, "b"]}}, DTypeError, "text holds None"),
+        ({"metapaths": "pap"}, DTypeError, "metapaths must be a list of texts; got 'pap'"),
+        ({"metapaths": ["pap", ("by", "~by")]}, DTypeError, "metapaths must be a list of texts"),
         ({"text": {"paper": ["a"]}}, ShapeError, "text has 1 rows but node type paper has 3"),
     ],
 )

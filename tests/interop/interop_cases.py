@@ -133,6 +133,7 @@ def hetero_graphs(draw, *, alone: bool = True):
         splits={} if target is None else {key: torch.tensor(v, dtype=torch.int64) for key, v in splits.items()},
         text={key: [f"{key} {i}" for i in range(size)] for key, size in sizes.items() if draw(st.booleans())},
         name=draw(st.sampled_from([None, "toy"])),
+        metapaths=draw(st.sampled_from([(), ("paper>by>author>paper", "pap")])),
     )
 
 
@@ -183,4 +184,5 @@ def assert_same_hetero(found: gr.HeteroGraph, expected: gr.HeteroGraph) -> None:
         assert {key: listed(value) for key, value in one.items()} == {k: listed(v) for k, v in other.items()}
     assert_same_tensor(found.y, expected.y)
     assert found.name == expected.name
+    assert found.metapaths == expected.metapaths
     assert found.target == expected.target
