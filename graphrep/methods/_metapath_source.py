@@ -17,15 +17,12 @@ from graphrep.errors import EmptyGraphError, GraphrepError, UnknownNameError
 from graphrep.kernels import CSR
 from graphrep.kernels.views import keep_mask
 from graphrep.methods._views import scaled_features
+from graphrep.nn._metapath_schema import Schema
 from graphrep.nn.encoder import feature_matrix
+from graphrep.nn.metapath_context import MetaPathContext, metapath_contexts
 from graphrep.nn.metapath_encoder import MetaPathInputs
-from graphrep.nn.metapaths import (
-    MetaPathContext,
-    metapath_norm,
-    parse_metapath,
-    propose_metapaths,
-    top_metapath_neighbors,
-)
+from graphrep.nn.metapath_names import parse_metapath, propose_metapaths
+from graphrep.nn.metapaths import metapath_adjacency, metapath_norm, top_metapath_neighbors
 from graphrep.registry import suggest
 
 __all__ = ["MetaPathShape", "MetaPathSource", "PathSettings"]
@@ -70,16 +67,18 @@ class MetaPathShape:
             )
         given = [metapaths] if isinstance(metapaths, str) else metapaths
         if given is None:
-            paths = propose_metapaths(graph, chosen)
-        else:
-            paths = [parse_metapath(graph, path, target=chosen) for path in given]
+            given = graph.metapaths or [
+                proposal.path for proposal in propose_metapaths(graph, chosen) if proposal.entries
+            ]
+        paths = [parse_metapath(graph, path, target=chosen) for path in given]
         if not paths:
             raise EmptyGraphError(f"No meta-path leads from {chosen} back to it.", hint="metapaths=[...]")
+        schema = Schema.of(graph)
         channels = {name: int(graph.x[name].shape[1]) if name in graph.x else None for name in graph.node_types}
         return cls(
             chosen,
-            tuple(tuple(path.relations) for path in paths),
-            tuple(tuple(path.types[1:]) for path in paths),
+            tuple(map(tuple, paths)),
+            tuple(tuple(schema.types_along(path)[1:]) for path in paths),
             _neighbors(graph, chosen),
             channels,
             dict(graph.num_nodes),
@@ -148,24 +147,25 @@ class MetaPathSource:
     def __init__(self, graph: HeteroGraph, shape: MetaPathShape, settings: PathSettings, device: str = "cpu") -> None:
         self.graph, self.shape, self.settings, self.device = graph, shape, settings, torch.device(device)
         relations = graph.relations()
-        for name in dict.fromkeys(step.removeprefix("~") for path in shape.paths for step in path):
-            if not relations[name].nnz:
-                raise EmptyGraphError(f'The relation "{name}" has no edges.', hint="meta-paths without it: metapaths=")
-        self.counts = [
-            top_metapath_neighbors(relations, list(path), k, ties=settings.ties, seed=settings.seed)
-            for path, k in zip(shape.paths, self._per_path(settings.num_neighbors, "num_neighbors"), strict=True)
-        ]
+        limits = self._per_path(settings.num_neighbors, "num_neighbors")
+        self.counts = [self._best(relations, list(path), k) for path, k in zip(shape.paths, limits, strict=True)]
         self.rates = [float(rate or 0) for rate in self._per_path(settings.edge_masks, "edge_masks")]
         self._features = {name: self._scaled(name) for name in self._types()}
         clean = [self._placed(metapath_norm(self._typed(csr))) for csr in self.counts]
         contexts: list[list[Any]] = [[] for _ in shape.paths]
         if settings.contexts:
             contexts = [
-                [MetaPathContext(relations, list(path[: i + 1])) for i in range(len(path) - 1)] for path in shape.paths
+                [MetaPathContext(relations, part).to(device) for part in metapath_contexts(path)]
+                for path in shape.paths
             ]
         self._inputs = self.masked(
             MetaPathInputs(self._features, None, clean, [], self.mean(clean), contexts), settings.seed
         )
+
+    def _best(self, relations: Mapping[str, CSR], path: list[str], k: int | None) -> CSR:
+        if k is None:
+            return metapath_adjacency(relations, path)
+        return top_metapath_neighbors(relations, path, k, ties=self.settings.ties, seed=self.settings.seed)
 
     def _per_path(self, value: Any, name: str) -> list[Any]:
         count = len(self.shape.paths)
@@ -219,7 +219,10 @@ class MetaPathSource:
 
     def plain(self) -> list[CSR]:
         """Normalised matrices in which every partner counts the same."""
-        return [self._placed(metapath_norm(csr.with_value(torch.ones_like(csr.value)))) for csr in map(self._typed, self.counts)]
+        return [
+            self._placed(metapath_norm(csr.with_value(torch.ones_like(csr.value))))
+            for csr in map(self._typed, self.counts)
+        ]
 
     def inputs(self) -> MetaPathInputs:
         """With the masks that were drawn first."""

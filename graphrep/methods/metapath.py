@@ -37,7 +37,7 @@ class MetaPathEstimator(TrainedEstimator):
         target: str | None = None,
         views: str = "both",
         contexts: bool = True,
-        num_neighbors: int | Sequence[int | None] | None = None,
+        num_neighbors: int | Sequence[int | None] | None = 100,
         edge_masks: float | Sequence[float] = 0.2,
         feature_mask: float = 0.3,
         resample_masks: bool = False,
