@@ -48,12 +48,12 @@ class Schema:
     def of(cls, graph: Any) -> Schema:
         """Of a graph, of a list of edge types, or of PyG's ``metadata()``."""
         if isinstance(graph, tuple | list) and graph and all(isinstance(part, tuple | list) for part in graph):
-            types, edges = (graph[0], graph[1]) if len(graph) == 2 and _triples(graph[1]) else (None, graph)
+            types, edges = (graph[0], graph[1]) if len(graph) == 2 and _triples(graph[1]) else ((), graph)
             if not _triples(edges):
                 raise DTypeError(f"{graph!r} is no schema.", hint='[("paper", "by", "author"), ...]')
             triples = [tuple(edge) for edge in edges]
             ends = dict.fromkeys(end for source, _, destination in triples for end in (source, destination))
-            return cls(list(ends) if types is None else types, triples)
+            return cls(list(dict.fromkeys([*types, *ends])), triples)  # PyG lists only types that hold something
         hetero = HeteroGraph.coerce(graph)
         return cls(hetero.node_types, hetero.edge_types, hetero.target)
 

@@ -107,7 +107,7 @@ def path_similarity(counts: CSR) -> CSR:
         >>> path_similarity(pap).value.tolist()
         [1.0, 0.6666666865348816, 0.6666666865348816, 1.0]
     """
-    value, diagonal = _checked_counts(counts), None
+    value = _checked_counts(counts)
     row, col = counts.row().long(), counts.col.long()
     diagonal = _diagonal(counts, value, row, col)
     both = diagonal[row] + diagonal[col]
