@@ -170,7 +170,7 @@ def test_a_path_that_goes_back_forms_its_half_once() -> None:
 
 
 def test_other_paths_are_cut_where_it_is_cheap() -> None:
-    """(A B) has a million terms and B C a hundred, so A (B C) is formed."""
+    """(A B) has a million terms and B C some dozens, so A (B C) is formed."""
     wide = {
         "A": random_relation(1000, 10, 3000),
         "B": random_relation(10, 1000, 3000),
@@ -377,8 +377,8 @@ def test_errors_of_counts() -> None:
             function(counts.with_value(torch.full((4,), torch.nan)))
         with pytest.raises(GraphrepError, match="negative values"):
             function(counts.with_value(-torch.ones(4)))
-    with pytest.raises(ShapeError, match="row 0 lists column 0 twice"):
-        path_similarity(relation([(0, 0), (0, 0)], (2, 2)))
+    with pytest.raises(ShapeError, match="row 1 lists a column more than once"):
+        path_similarity(relation([(1, 0), (1, 1), (1, 0)], (2, 2)))
     with pytest.raises(GraphrepError, match="k must be an integer of at least 1; got 0"):
         top_neighbors(counts, 0)
     with pytest.raises(UnknownNameError, match="ties is 'low'"):
