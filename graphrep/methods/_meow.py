@@ -71,8 +71,6 @@ class MetaPathModule(nn.Module):
         super().__init__()
         self.encoder, self.views = encoder, views
         self.head = nn.Linear(encoder.dim, encoder.dim)
-        nn.init.xavier_normal_(self.head.weight, gain=1.414)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: MetaPathInputs) -> Tensor:
         """(N, d) embedding: the fine view, or the coarse one where there is no other."""

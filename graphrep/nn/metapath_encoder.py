@@ -67,14 +67,15 @@ class TypeLinear(nn.Module):
         self.in_channels, self.num_nodes, self.out_channels = in_channels, num_nodes, out_channels
         rows = num_nodes if in_channels is None else in_channels
         self.weight = nn.Parameter(torch.empty(rows, out_channels))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels))
         self.dropout = dropout
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws all weights anew."""
-        nn.init.xavier_normal_(self.weight, gain=GAIN)
-        nn.init.zeros_(self.bias)
+        """Draws all weights anew, as :class:`torch.nn.Linear` does."""
+        bound = 1 / math.sqrt(max(1, self.weight.shape[0]))
+        for part in (self.weight, self.bias):
+            nn.init.uniform_(part, -bound, bound)
 
     def forward(self, x: Any) -> Tensor:
         """See the class."""
@@ -232,9 +233,6 @@ class MetaPathEncoder(nn.Module):
         )
         self.conv = MetaPathConv(dim, dropout=dropout, norm=norm)
         self.attention = SemanticAttention(dim, dropout=dropout)
-        for layers in self._context_layers():
-            for layer in layers:
-                nn.init.xavier_normal_(layer.weight, gain=GAIN)
 
     def _context_layers(self) -> list[list[Any]]:
         return [list(layers) for layers in self.contexts.children()]

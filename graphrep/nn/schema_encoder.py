@@ -87,9 +87,15 @@ class SchemaEncoder(nn.Module):
         self.path_attention = SemanticAttention(dim, dropout=attention_dropout)
         for query in self.queries:
             nn.init.xavier_normal_(query, gain=GAIN)
+        for layer in self._inputs():
+            nn.init.xavier_normal_(layer.weight, gain=GAIN)
+            nn.init.zeros_(layer.bias)
         for conv in self._convs():
             nn.init.xavier_normal_(conv.weight, gain=GAIN)
             nn.init.zeros_(conv.bias)
+
+    def _inputs(self) -> list[Any]:
+        return list(self.inputs)
 
     def _convs(self) -> list[Any]:
         return list(self.convs)
