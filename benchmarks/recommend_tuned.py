@@ -25,10 +25,10 @@ from graphrep.registry import METHODS
 __all__ = ["GRIDS"]
 
 RESULTS = Path(__file__).parent / "results"
-GRIDS: dict[str, dict[str, list[Any]]] = {  # eight settings each
-    "lightgcl": {"lr": [1e-3, 4e-3], "temperature": [0.2, 0.5], "cl_weight": [0.05, 0.2]},
-    "lightgcn": {"lr": [1e-3, 4e-3], "num_layers": [2, 3], "reg_weight": [1e-4, 1e-3]},
-    "simgcl": {"lr": [1e-3, 4e-3], "temperature": [0.2, 0.5], "cl_weight": [0.1, 0.5]},
+GRIDS: dict[str, dict[str, list[Any]]] = {  # twelve settings each
+    "lightgcl": {"lr": [1e-3, 4e-3], "temperature": [0.2, 0.5], "cl_weight": [0.01, 0.05, 0.2]},
+    "lightgcn": {"lr": [1e-3, 4e-3], "num_layers": [2, 3], "reg_weight": [1e-5, 1e-4, 1e-3]},
+    "simgcl": {"lr": [1e-3, 4e-3], "temperature": [0.2, 0.5], "cl_weight": [0.02, 0.1, 0.5]},
 }
 
 
@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("--methods", default=",".join(GRIDS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=400)
-    parser.add_argument("--patience", type=int, default=24, help="epochs; it looks at every third")
+    parser.add_argument("--epochs", type=int, default=1000)
+    parser.add_argument("--patience", type=int, default=60, help="epochs; it looks at every third")
     parser.add_argument("--lr", type=float, help="of all settings, where the grid is too much")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--out", type=Path)

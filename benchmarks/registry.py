@@ -26,6 +26,7 @@ FAMILIES = (
     "training",
     "clustering_losses",
     "recommend",
+    "hetero",
     "probe",
     "fastrp",
     "reading",

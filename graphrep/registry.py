@@ -39,8 +39,9 @@ class Entry:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The known name closest to `name` as a question, or an empty string."""
-    close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
+    folded = {some.lower(): some for some in known}
+    close = difflib.get_close_matches(name.lower(), folded, n=1)
+    return f' Did you mean "{folded[close[0]]}"?' if close else ""
 
 
 def lookup(name: str, table: Mapping[str, Entry], *, kind: str) -> Entry:
@@ -326,6 +327,43 @@ METHODS: dict[str, Entry] = {
   pages   = {129--137},
   year    = {1982},
   doi     = {10.1109/TIT.1982.1056489}
+}""",
+    ),
+    "meow": Entry(
+        target="graphrep.methods.meow:MEOW",
+        task="embed",
+        summary="one node type of a heterogeneous graph by meta-paths; negatives weighted by clusters, prototypes",
+        needs=("hetero",),
+        bibtex="""@inproceedings{yu2023heterogeneous,
+  title     = {Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples},
+  author    = {Yu, Jianxiang and Li, Xiang},
+  booktitle = {Proceedings of the 2023 SIAM International Conference on Data Mining},
+  year      = {2023}
+}""",
+    ),
+    "adameow": Entry(
+        target="graphrep.methods.adameow:AdaMEOW",
+        task="embed",
+        summary="meow with trained soft weights of the negatives; watch that they do not vanish",
+        needs=("hetero",),
+        bibtex="""@article{yu2024heterogeneous,
+  title   = {Heterogeneous Graph Contrastive Learning with Meta-Path Contexts and Adaptively Weighted Negative Samples},
+  author  = {Yu, Jianxiang and Ge, Qingqing and Li, Xiang and Zhou, Aoying},
+  journal = {IEEE Transactions on Knowledge and Data Engineering},
+  year    = {2024},
+  note    = {arXiv:2212.13847}
+}""",
+    ),
+    "heco": Entry(
+        target="graphrep.methods.heco:HeCo",
+        task="embed",
+        summary="one node type of a heterogeneous graph: its neighbours against its partners along meta-paths",
+        needs=("hetero",),
+        bibtex="""@inproceedings{wang2021self,
+  title     = {Self-supervised Heterogeneous Graph Neural Network with Co-contrastive Learning},
+  author    = {Wang, Xiao and Liu, Nian and Han, Hui and Shi, Chuan},
+  booktitle = {Proceedings of the 27th ACM SIGKDD Conference on Knowledge Discovery and Data Mining},
+  year      = {2021}
 }""",
     ),
     "lightgcl": Entry(

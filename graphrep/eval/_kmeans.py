@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["torch_kmeans"]
+__all__ = ["lloyd_steps", "starting_centres", "torch_kmeans"]
 
 _MAX_STEPS = 300
 _TOLERANCE = 1e-4  # of the mean variance of a column, on the squared shift of all centres
@@ -33,6 +33,22 @@ def torch_kmeans(rows: Tensor, k: int, *, n_init: int, seed: int) -> Tensor:
     return best
 
 
+def starting_centres(rows: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """(k, d) rows drawn by k-means++; k between 1 and N."""
+    return _plus_plus(rows, rows.square().sum(1), k, generator)
+
+
+def lloyd_steps(rows: Tensor, centres: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """(N,) nearest centres and (k, d) means of the clusters after so many steps from `centres`, 1 or more."""
+    square = rows.square().sum(1)
+    labels, distance, sums, count = _assign(rows, square, centres)
+    centres = _moved(rows, distance, sums, count)
+    for _ in range(steps - 1):
+        labels, distance, sums, count = _assign(rows, square, centres)
+        centres = _moved(rows, distance, sums, count)
+    return labels, centres
+
+
 def _plus_plus(rows: Tensor, square: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """(k, d) centres, each the best of 2 + log k rows drawn by squared distance (Arthur and Vassilvitskii, 2007)."""
     trials = 2 + int(torch.log(torch.tensor(float(k))))
@@ -54,10 +70,7 @@ def _plus_plus(rows: Tensor, square: Tensor, k: int, generator: torch.Generator)
 def _lloyd(rows: Tensor, square: Tensor, centres: Tensor, tolerance: float) -> tuple[Tensor, float]:
     labels, distance, sums, count = _assign(rows, square, centres)
     for _ in range(_MAX_STEPS):
-        moved = sums / count.clamp(min=1)[:, None]
-        empty = (count == 0).nonzero().squeeze(1)
-        if len(empty):  # an empty cluster takes the row farthest from its centre, as scikit-learn's does
-            moved[empty] = rows[distance.topk(len(empty)).indices]
+        moved = _moved(rows, distance, sums, count)
         shift = float((moved - centres).square().sum())
         centres = moved
         before = labels
@@ -65,6 +78,15 @@ def _lloyd(rows: Tensor, square: Tensor, centres: Tensor, tolerance: float) -> t
         if shift <= tolerance or bool((labels == before).all()):
             break
     return labels, float(distance.sum())
+
+
+def _moved(rows: Tensor, distance: Tensor, sums: Tensor, count: Tensor) -> Tensor:
+    """Means of the clusters; an empty one takes the row farthest from its centre, as scikit-learn's does."""
+    moved = sums / count.clamp(min=1)[:, None]
+    empty = (count == 0).nonzero().squeeze(1)
+    if len(empty):
+        moved[empty] = rows[distance.topk(len(empty)).indices]
+    return moved
 
 
 def _assign(rows: Tensor, square: Tensor, centres: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

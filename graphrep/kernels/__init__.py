@@ -14,6 +14,7 @@ from graphrep.kernels.louvain import bipartite_louvain, bipartite_modularity, lo
 from graphrep.kernels.negatives import uniform_negatives
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
+from graphrep.kernels.reach import reach_mean
 from graphrep.kernels.sampling import sample_neighbors
 from graphrep.kernels.sddmm import sddmm
 from graphrep.kernels.segment import (
@@ -27,6 +28,7 @@ from graphrep.kernels.segment import (
     segment_reduce,
 )
 from graphrep.kernels.sketch import random_projection
+from graphrep.kernels.sparse_product import sparse_product
 from graphrep.kernels.spmm import spmm
 from graphrep.kernels.walks import random_walks
 
@@ -48,6 +50,7 @@ __all__ = [
     "modularity",
     "random_projection",
     "random_walks",
+    "reach_mean",
     "release_memory",
     "sample_neighbors",
     "scatter",
@@ -59,6 +62,7 @@ __all__ = [
     "sddmm",
     "segment_csr",
     "segment_reduce",
+    "sparse_product",
     "spmm",
     "streaming_logsumexp",
     "uniform_negatives",

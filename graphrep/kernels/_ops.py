@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = [
     "over",
     "rounded",
     "transpose_of",
+    "widened",
 ]
 
 _BOUNDS: MutableMapping[Tensor, np.ndarray[Any, Any]] = WeakTensorKeyDictionary()
@@ -99,3 +100,15 @@ def transpose_of(csr: CSR, wanted: bool) -> Transpose:
         return None, None, None
     transpose = csr.pattern_t()
     return transpose.rowptr, transpose.col, csr.t_perm()
+
+
+def widened(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function of tensors computed in float64, its result or results rounded once to the first one's type."""
+
+    def run(*args: Any) -> Any:
+        dtype = next(arg.dtype for arg in args if isinstance(arg, Tensor))
+        wide = (arg.double() if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args)
+        found = function(*wide)
+        return found.to(dtype) if isinstance(found, Tensor) else tuple(x.to(dtype) for x in found)
+
+    return run

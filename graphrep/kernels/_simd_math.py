@@ -61,12 +61,15 @@ def vmul(typingctx: Any, a: Any, b: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def vdiv(typingctx: Any, a: Any, b: Any) -> Any:
-    """``a / b``; `b` is a number."""
+    """``a / b``; `b` is a vector or a number."""
+    given = b if isinstance(b, Vec) else a.scalar
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fdiv(args[0], splat(builder, args[1], args[0].type))
+        a, b = args
+        divisor = b if isinstance(b.type, ir.VectorType) else splat(builder, b, a.type)
+        return builder.fdiv(a, divisor)
 
-    return a(a, a.scalar), codegen
+    return a(a, given), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]

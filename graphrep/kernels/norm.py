@@ -15,7 +15,7 @@ from graphrep.kernels.segment.reduce import gather_columns, gather_rows, reduce_
 
 Norm: TypeAlias = Literal["sym", "row"] | None
 
-__all__ = ["Norm", "NormPattern", "check_edge_weight", "gcn_norm", "norm_pattern"]
+__all__ = ["Norm", "NormPattern", "check_edge_weight", "gcn_norm", "norm_pattern", "scaled"]
 
 
 def gcn_norm(
@@ -80,10 +80,7 @@ class NormPattern(NamedTuple):
         value = self._values(edge_weight, dtype, fill)
         if norm is None:
             return self.csr.with_value(value)
-        scale = reduce_rows(value, self.csr.rowptr).pow(-0.5 if norm == "sym" else -1.0)
-        scale = scale.masked_fill(scale == torch.inf, 0)
-        value = _at_rows(scale, self.csr) * value
-        return self.csr.with_value(value * _at_columns(scale, self.csr) if norm == "sym" else value)
+        return self.csr.with_value(scaled(self.csr, value, norm))
 
     def _values(self, edge_weight: Tensor | None, dtype: torch.dtype | None, fill: float) -> Tensor:
         """(nnz,) weights before normalisation, in CSR order."""
@@ -105,6 +102,14 @@ class NormPattern(NamedTuple):
                 loops = torch.where(self.last >= 0, given, loops)
             value = torch.cat([value, loops])
         return value.index_select(0, self.csr.perm)
+
+
+def scaled(csr: CSR, value: Tensor, norm: Literal["sym", "row"]) -> Tensor:
+    """(nnz,) `value` times D^-1/2 of row and column ("sym"), or D^-1 of its row, with D the row sums; 0 where D is."""
+    scale = reduce_rows(value, csr.rowptr).pow(-0.5 if norm == "sym" else -1.0)
+    scale = scale.masked_fill(scale == torch.inf, 0)
+    value = _at_rows(scale, csr) * value
+    return value * _at_columns(scale, csr) if norm == "sym" else value
 
 
 def norm_pattern(edge_index: Tensor, num_nodes: int, *, add_self_loops: bool) -> NormPattern:

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "AdaMEOW": "adameow",
     "CCASSG": "ccassg",
     "COSTA": "costa",
     "ClusterCurve": "num_clusters",
@@ -22,12 +23,15 @@ _NAMES = {
     "GCA": "gca",
     "GRACE": "grace",
     "GraphHash": "graph_hash",
+    "HeCo": "heco",
     "KMeans": "kmeans",
     "Leiden": "communities",
     "LightGCL": "lightgcl",
     "LightGCN": "lightgcn",
     "Louvain": "communities",
+    "MEOW": "meow",
     "MF": "lightgcn",
+    "MetaPathEstimator": "metapath",
     "PamC": "pamc",
     "PartitionChoice": "selection",
     "Popularity": "popularity",

@@ -103,12 +103,12 @@ class TrainedEstimator(Estimator):
             DivergedError: NaN during training; ``module_`` holds the last good state.
             GraphrepError: a setting that does not fit the graph.
         """
-        graph = Graph.coerce(graph)
+        graph = self._coerced(graph)
         self._check(graph)
         config = self._config()
         with seeded(self.seed):
-            module = self._module(graph.num_features).to(self.device, WEIGHT_DTYPES[self.precision])
-        self.module_, self.ids_, self.trained_on_ = module, graph.ids, graph.name
+            module = self._module(self._shape(graph)).to(self.device, WEIGHT_DTYPES[self.precision])
+        self.module_, self.ids_, self.trained_on_ = module, self._row_ids(graph), graph.name
         self.history_ = self._train(
             module,
             graph,
@@ -148,7 +148,7 @@ class TrainedEstimator(Estimator):
     def _fitting(self, graph: Any) -> Graph:
         """The graph, when the trained module takes it."""
         module: nn.Module = self._fitted("module_")
-        found: Graph = Graph.coerce(graph)
+        found: Graph = self._coerced(graph)
         self._check_known(found)
         wanted = self._width(module)
         if wanted is not None and found.num_features != wanted:
@@ -181,7 +181,7 @@ class TrainedEstimator(Estimator):
         tensors = {f"module.{name}": value for name, value in state if not name.startswith(self._left_out)}
         results, told = self._results()
         tensors |= {"embedding": self.embedding_, **pack_ids(self.ids_), **results}
-        facts = {**told, "graphrep": self._format(), "in_channels": str(self._width(module) or 0)}
+        facts = {**told, "graphrep": self._format(), "in_channels": self._pack_shape(module)}
         facts["trained_on"] = self.trained_on_ or ""
         write_tensors(folder / "model.safetensors", tensors, facts)
         with atomic_write(folder / "model.toml") as file:
@@ -201,7 +201,7 @@ class TrainedEstimator(Estimator):
         try:
             params = params_from_toml((folder / "model.toml").read_text(encoding="utf8"))
             model = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()})
-            module = model._module(int(facts["in_channels"])).to(WEIGHT_DTYPES[model.precision])
+            module = model._module(model._unpack_shape(facts["in_channels"])).to(WEIGHT_DTYPES[model.precision])
             part = {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
             module.load_state_dict(part)
             model.embedding_ = tensors["embedding"]
@@ -252,11 +252,31 @@ class TrainedEstimator(Estimator):
                 hint="--features FILE, --features degree|onehot|fastrp, or -m fastrp, which needs none",
             )
 
+    def _coerced(self, graph: Any) -> Any:
+        """The kind of graph that the method takes."""
+        return Graph.coerce(graph)
+
+    def _row_ids(self, graph: Any) -> Any:
+        """External ids of the rows of the embedding."""
+        return graph.ids
+
+    def _shape(self, graph: Any) -> Any:
+        """What of a graph the module's sizes depend on; here the number of its features."""
+        return graph.num_features
+
+    def _pack_shape(self, module: nn.Module) -> str:
+        """That as text, for a file."""
+        return str(self._width(module) or 0)
+
+    def _unpack_shape(self, text: str) -> Any:
+        """What :meth:`_pack_shape` wrote."""
+        return int(text)
+
     def _width(self, module: nn.Module) -> int | None:
         """Features that the module takes, where it can tell."""
         raise NotImplementedError
 
-    def _module(self, in_channels: int) -> nn.Module:
+    def _module(self, shape: Any, /) -> nn.Module:
         raise NotImplementedError
 
     def _task(self, module: nn.Module, graph: Graph) -> Task:

@@ -18,6 +18,8 @@ _NAMES = {
     "LightGCL": "lightgcl",
     "LightGCN": "lightgcn",
     "MLP": "mlp",
+    "MetaPathContext": "metapath_context",
+    "MetaPathProposal": "metapath_names",
     "NumbaSampler": "sampler",
     "Propagate": "propagate",
     "RGCNConv": "rgcn_conv",
@@ -27,8 +29,16 @@ _NAMES = {
     "gca_edge_weights": "centrality",
     "gca_feature_weights": "centrality",
     "mask_features": "views",
+    "metapath_adjacency": "metapaths",
+    "metapath_contexts": "metapath_context",
+    "metapath_norm": "metapaths",
     "node_centrality": "centrality",
+    "parse_metapath": "metapath_names",
+    "path_similarity": "metapaths",
+    "propose_metapaths": "metapath_names",
     "svd_view": "svd",
+    "top_metapath_neighbors": "metapaths",
+    "top_neighbors": "metapaths",
 }
 
 __all__ = sorted(_NAMES)

@@ -1,5 +1,11 @@
 """Training objectives: pure functions, each with a module of the same name; none builds an N x N or E x d array."""
 
+from graphrep.objectives.adameow import (
+    AdaMEOWContrastLoss,
+    AdaptiveNegativeWeight,
+    WeightStatistics,
+    adameow_contrast,
+)
 from graphrep.objectives.bootstrap import BootstrapLoss, bootstrap
 from graphrep.objectives.bpr import BPRLoss, bpr
 from graphrep.objectives.cca_ssg import CCASSGLoss, cca_ssg
@@ -20,13 +26,17 @@ from graphrep.objectives.infonce import InfoNCELoss, info_nce
 from graphrep.objectives.lightgcl import LightGCLContrastLoss, lightgcl_contrast
 from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
 from graphrep.objectives.matryoshka import matryoshka
+from graphrep.objectives.meow import MEOWContrastLoss, meow_contrast
 from graphrep.objectives.meta_nodes import PamCLoss, pamc
 from graphrep.objectives.modularity import DMoNLoss, dmon_loss, spectral_modularity
 from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
 from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
+from graphrep.objectives.prototypes import PrototypeContrastLoss, prototype_contrast, prototype_density
 from graphrep.objectives.temperatures import IndividualTemperatures
 
 __all__ = [
+    "AdaMEOWContrastLoss",
+    "AdaptiveNegativeWeight",
     "BPRLoss",
     "BetaMixture",
     "BootstrapLoss",
@@ -39,12 +49,16 @@ __all__ = [
     "InfluenceContrastLoss",
     "InfoNCELoss",
     "LightGCLContrastLoss",
+    "MEOWContrastLoss",
     "MVDHELLoss",
     "MVInfoNCELoss",
     "MannWhitneyLoss",
     "POTLoss",
     "PamCLoss",
     "ProGCLContrastLoss",
+    "PrototypeContrastLoss",
+    "WeightStatistics",
+    "adameow_contrast",
     "adjacency_bounds",
     "bootstrap",
     "bpr",
@@ -61,12 +75,15 @@ __all__ = [
     "lightgcl_contrast",
     "mann_whitney",
     "matryoshka",
+    "meow_contrast",
     "mv_dhel",
     "mv_info_nce",
     "node_compactness",
     "pamc",
     "pot",
     "progcl_contrast",
+    "prototype_contrast",
+    "prototype_density",
     "spectral_modularity",
     "student_t",
     "target_distribution",

@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels import CSR
+from graphrep.kernels._check import check_device, check_floating
 
-__all__ = ["Objective", "check_choice", "check_pairs", "check_temperature", "forbidden_lists", "reduced"]
+__all__ = [
+    "Objective",
+    "check_choice",
+    "check_pairs",
+    "check_temperature",
+    "check_unit_views",
+    "forbidden_lists",
+    "reduced",
+]
 
 _BLOCKS = ("uu", "uv", "vv", "vu")
 
@@ -47,6 +57,19 @@ def check_pairs(u: Tensor, v: Tensor, *, fewest: int = 1) -> None:
         )
     if u.shape[0] < fewest:
         raise ShapeError(f"{u.shape[0]} rows leave no negatives.", hint=f"at least {fewest} rows")
+
+
+def check_unit_views(anchor: Tensor, z: Tensor) -> torch.dtype:
+    """Raises unless both are (N, d) floating-point views of the same N >= 1 nodes; returns the type to compute in."""
+    for name, rows in (("anchor", anchor), ("z", z)):
+        check_floating(rows, name)
+    if anchor.dim() != 2 or anchor.shape != z.shape or not anchor.shape[0]:
+        raise ShapeError(
+            f"anchor has shape {tuple(anchor.shape)} and z {tuple(z.shape)}; row i of both must be the same node.",
+            hint="(N, d) with N >= 1",
+        )
+    check_device(anchor.device, z=z)
+    return torch.promote_types(torch.promote_types(anchor.dtype, z.dtype), torch.float32)
 
 
 def reduced(rows: Tensor, reduction: str) -> Tensor:

@@ -25,7 +25,7 @@ from graphrep.kernels.blockwise._strips import (
     running_sums,
 )
 
-__all__ = ["backward_task", "forward_task"]
+__all__ = ["backward_task", "carry", "flush", "forward_task", "load_blocks", "similarities"]
 
 
 @helper  # type: ignore[untyped-decorator]
@@ -75,7 +75,7 @@ def _transpose(block: Any, b0: int, count: int, out: Any, o0: int, layout: Any) 
 
 
 @helper  # type: ignore[untyped-decorator]
-def _load(task: Any, x: Any, sizes: Any, factor: Any, unit: bool, room: Any, r0: int, layout: Any) -> Any:
+def load_blocks(task: Any, x: Any, sizes: Any, factor: Any, unit: bool, room: Any, r0: int, layout: Any) -> Any:
     """Copies both blocks; returns first nodes and counts of rows and columns."""
     _, ld, chunk, _, _, _, _ = layout
     count_u, count_v, base = sizes
@@ -91,7 +91,7 @@ def _load(task: Any, x: Any, sizes: Any, factor: Any, unit: bool, room: Any, r0:
 
 
 @helper  # type: ignore[untyped-decorator]
-def _similarities(room: Any, a0: int, panel: int, width_j: int, strip: int, layout: Any) -> None:
+def similarities(room: Any, a0: int, panel: int, width_j: int, strip: int, layout: Any) -> None:
     """A strip of rows times a block of columns."""
     width, ld, _, lds, _, columns, _ = layout
     for j in range(0, width_j, columns):
@@ -148,7 +148,7 @@ def forward_task(
     _, ld, chunk, lds, rows, _, _ = layout
     row_base, col_base = at(task, 0) * sizes[2], at(task, 2) * sizes[2]
     diagonal, halved = at(task, 5) == 1, at(task, 6) == 0
-    first_i, num_i, first_j, num_j = _load(task, x, sizes, factor, unit, room, r0, layout)
+    first_i, num_i, first_j, num_j = load_blocks(task, x, sizes, factor, unit, room, r0, layout)
     panels = r0 + 2 * chunk * ld
     strip = panels + chunk * layout[0]
     side = strip + BLOCK_ROWS * lds
@@ -162,7 +162,7 @@ def forward_task(
             if halved and jb < _square(i):
                 continue
             with_cols = at(task, 4) == 1 and not (halved and jb == _square(i))
-            _similarities(room, r0 + i * ld, panels + jb * layout[0], width, strip, layout)
+            similarities(room, r0 + i * ld, panels + jb * layout[0], width, strip, layout)
             for r in range(min(rows, num_i - i)):
                 start, anchor = strip + r * lds, first_i + i + r
                 if diagonal and jb <= i + r < jb + width:
@@ -190,7 +190,7 @@ def _weights(
     lists = _lists(task, masks)
     bounded, scale, shift = mode
     for i in range(0, num_i, rows):
-        _similarities(room, r0 + (ib + i) * ld, panels + jb * layout[0], num_j, tile + i * lds, layout)
+        similarities(room, r0 + (ib + i) * ld, panels + jb * layout[0], num_j, tile + i * lds, layout)
         for r in range(i, min(i + rows, num_i)):
             start, anchor = tile + r * lds, first_i + ib + r
             node = row_base + anchor
@@ -207,7 +207,7 @@ def _weights(
 
 
 @helper  # type: ignore[untyped-decorator]
-def _carry(room: Any, places: Any, ib: int, num_i: int, jb: int, num_j: int, to_columns: bool, layout: Any) -> None:
+def carry(room: Any, places: Any, ib: int, num_i: int, jb: int, num_j: int, to_columns: bool, layout: Any) -> None:
     """Adds the tile of weights times the columns to the rows' gradient, and transposed to the columns'."""
     width, ld, _, lds, rows, columns, _ = layout
     r0, block_j, grad_i, grad_j, tile = places
@@ -222,7 +222,7 @@ def _carry(room: Any, places: Any, ib: int, num_i: int, jb: int, num_j: int, to_
 
 
 @helper  # type: ignore[untyped-decorator]
-def _flush(room: Any, g0: int, count: int, out: Any, first: int, layout: Any) -> None:
+def flush(room: Any, g0: int, count: int, out: Any, first: int, layout: Any) -> None:
     """Adds a block's gradient to the nodes' rows."""
     width, ld = layout[0], layout[1]
     for i in range(count):
@@ -238,7 +238,7 @@ def backward_task(
 ) -> None:  # fmt: skip
     """Adds one pair of blocks' share of the gradients of its rows and columns."""
     _, ld, chunk, lds, _, _, _ = layout
-    first_i, num_i, first_j, num_j = _load(task, x, sizes, factor, unit, room, r0, layout)
+    first_i, num_i, first_j, num_j = load_blocks(task, x, sizes, factor, unit, room, r0, layout)
     halved = at(task, 6) == 0
     block_j, panels = r0 + chunk * ld, r0 + 2 * chunk * ld
     tile = panels + chunk * layout[0]
@@ -257,6 +257,6 @@ def backward_task(
                 task, sizes, mode, numbers, masks, (first_i, ib, height), (first_j, jb, width), room,
                 (r0, panels, tile, side), layout,
             )  # fmt: skip
-            _carry(room, (r0, block_j, grad_i, grad_j, tile), ib, height, jb, width, to_columns, layout)
-    _flush(room, grad_i, num_i, grads[1] if at(task, 0) == 1 else grads[0], first_i, layout)
-    _flush(room, grad_j, num_j, grads[1] if at(task, 2) == 1 else grads[0], first_j, layout)
+            carry(room, (r0, block_j, grad_i, grad_j, tile), ib, height, jb, width, to_columns, layout)
+    flush(room, grad_i, num_i, grads[1] if at(task, 0) == 1 else grads[0], first_i, layout)
+    flush(room, grad_j, num_j, grads[1] if at(task, 2) == 1 else grads[0], first_j, layout)

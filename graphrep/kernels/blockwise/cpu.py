@@ -25,15 +25,15 @@ from graphrep.kernels.blockwise._schedule import Layout, layout_of
 from graphrep.kernels.blockwise._terms import SKIP_DIAGONAL, UU, UV, VU, VV
 from graphrep.kernels.blockwise._unit import largest_norms, reciprocal_norms, restored, unit_dots
 
-__all__ = ["contrast", "contrast_backward"]
+__all__ = ["PAD", "Inputs", "contrast", "contrast_backward", "task_rows"]
 
 PAD = 64  # numbers behind the end of what kernels read in whole vectors
 LARGEST = {torch.float32: 80.0, torch.float64: 650.0}  # exp(-this) is a normal number
 Array = np.ndarray[Any, Any]
 
 
-class _Inputs:
-    """What forward and backward share: rows, lengths, block sizes, masks; numbers per node in one array for u and v."""
+class Inputs:
+    """What forward and backward share: rows, lengths, block sizes; numbers per node in one array for u and v."""
 
     def __init__(self, u: Tensor, v: Tensor, scale: float, terms: int, unit: bool, block_size: int) -> None:
         self.u, self.v, self.scale, self.terms, self.unit = u, v, scale, terms, unit
@@ -74,20 +74,20 @@ class _Inputs:
         fixed = [*rows, kind, *self.counts, self.base, self.factor, self.unit, bounded, limits]
         return [*fixed, *joined(masks, self.counts), *self.layout]
 
-    def run(self, entries: dict[torch.dtype, Any], starts: Array, parts: list[Any]) -> None:
-        """Runs all rounds; every thread has scratch memory of its own."""
+    def run(self, entries: dict[torch.dtype, Any], starts: Array, parts: list[Any], *, extra: int = 0) -> None:
+        """Runs all rounds; every thread has scratch memory of its own, `extra` numbers behind the layout's."""
         workers = max(1, min(_numba.num_threads(), int(np.diff(starts).max())))
-        room = _numba.empty_output((workers, self.layout.scratch), self.dtype)
+        room = _numba.empty_output((workers, self.layout.scratch + extra), self.dtype)
         words = words_of([starts, workers, room, *parts])
         work = self.counts[0] * self.counts[1] * max(self.layout.width // 8, 1)
         run_rounds(entries[self.dtype].address, words.ctypes.data, starts.size - 1, workers, work=work)
 
 
-def _blocks(inputs: _Inputs) -> tuple[int, int]:
+def _blocks(inputs: Inputs) -> tuple[int, int]:
     return tuple(-(-count // inputs.layout.chunk) for count in inputs.counts)  # type: ignore[return-value]
 
 
-def _task_rows(pairs: list[Array], row_side: int, col_side: int, **flags: int) -> list[Array]:
+def task_rows(pairs: list[Array], row_side: int, col_side: int, **flags: int) -> list[Array]:
     """Rounds of block pairs as rounds of tasks: row side and block, column side and block, and what to do."""
     rounds = []
     for pair in pairs:
@@ -101,14 +101,14 @@ def _task_rows(pairs: list[Array], row_side: int, col_side: int, **flags: int) -
     return rounds
 
 
-def _shared_rounds(inputs: _Inputs) -> list[list[list[Array]]]:
+def _shared_rounds(inputs: Inputs) -> list[list[list[Array]]]:
     """Sweeps that serve rows and columns at once; those inside a list touch different blocks."""
     n, m = _blocks(inputs)
     terms, sweeps, inner = inputs.terms, [], []
     for term, side, blocks in ((UU, 0, n), (VV, 1, m)):
         if terms & term and blocks:
             pairs = _schedule.symmetric_rounds(blocks)
-            inner.append(_task_rows(pairs, side, side, with_cols=1, skip=1, symmetric=1))
+            inner.append(task_rows(pairs, side, side, with_cols=1, skip=1, symmetric=1))
     if inner:
         sweeps.append(inner)
     skip = int(bool(terms & SKIP_DIAGONAL))
@@ -117,11 +117,11 @@ def _shared_rounds(inputs: _Inputs) -> list[list[list[Array]]]:
         rows, cols = (1, 0) if turned else (0, 1)
         pairs = _schedule.rounds_of(m, n) if turned else _schedule.rounds_of(n, m)
         both = int(bool(terms & UV and terms & VU))
-        sweeps.append([_task_rows(pairs, rows, cols, with_cols=both, skip=skip, symmetric=0)])
+        sweeps.append([task_rows(pairs, rows, cols, with_cols=both, skip=skip, symmetric=0)])
     return sweeps
 
 
-def _row_rounds(inputs: _Inputs) -> list[list[list[Array]]]:
+def _row_rounds(inputs: Inputs) -> list[list[list[Array]]]:
     """Sweeps for a running maximum, which gives the sums of rows alone."""
     blocks = _blocks(inputs)
     skip = int(bool(inputs.terms & SKIP_DIAGONAL))
@@ -130,7 +130,7 @@ def _row_rounds(inputs: _Inputs) -> list[list[list[Array]]]:
     for term, row, col, leave in wanted:
         if inputs.terms & term and blocks[row] and blocks[col]:
             pairs = _schedule.rounds_of(blocks[row], blocks[col])
-            sweeps.append([_task_rows(pairs, row, col, with_cols=0, skip=leave, symmetric=0)])
+            sweeps.append([task_rows(pairs, row, col, with_cols=0, skip=leave, symmetric=0)])
     return sweeps
 
 
@@ -142,7 +142,7 @@ def contrast(
     """See :func:`graphrep.kernels.blockwise.contrast`."""
     if u.shape[1] == 0:
         return reference.contrast(u, v, scale, terms, unit, block_size, scale_u, scale_v, bias_u, bias_v, *masks)
-    inputs = _Inputs(u, v, scale, terms, unit, block_size)
+    inputs = Inputs(u, v, scale, terms, unit, block_size)
     plain = scale_u is None and scale_v is None and bias_u is None and bias_v is None
     bounded = inputs.bounded(plain=plain)
     sweeps = _shared_rounds(inputs) if bounded else _row_rounds(inputs)
@@ -174,7 +174,7 @@ def contrast_backward(
     """See :func:`graphrep.kernels.blockwise.reference.contrast_backward`."""
     if u.shape[1] == 0:
         return torch.zeros_like(u), torch.zeros_like(v)
-    inputs = _Inputs(u, v, scale, terms, unit, block_size)
+    inputs = Inputs(u, v, scale, terms, unit, block_size)
     plain = scale_u is None and scale_v is None and bias_u is None and bias_v is None
     plain = plain and all(mask is None for mask in masks)
     bounded = inputs.bounded(plain=plain)

@@ -8,7 +8,6 @@ Everything is done in logarithms: no sum overflows or vanishes at any temperatur
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +17,7 @@ from torch.nn.functional import logsigmoid
 from graphrep.errors import GraphrepError
 from graphrep.kernels._dispatch import register
 from graphrep.kernels._library import define
-from graphrep.kernels._ops import accumulator
+from graphrep.kernels._ops import accumulator, widened
 
 __all__ = ["MixtureSums", "mixture_contrast"]
 
@@ -172,19 +171,8 @@ _mixture_backward = define(
 )
 
 
-def _widened(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same in float64, rounded once."""
-
-    def run(*args: Any) -> tuple[Tensor, ...]:
-        dtype = next(arg.dtype for arg in args if isinstance(arg, Tensor))
-        found = function(*(arg.double() if isinstance(arg, Tensor) else arg for arg in args))
-        return tuple(x.to(dtype) for x in found)
-
-    return run
-
-
 for _name, _function in (("mixture_contrast", _sums), ("mixture_contrast_backward", _gradients)):
-    register(_name, "reference")(_widened(_function))
+    register(_name, "reference")(widened(_function))
     register(_name, "cpu")(_function)
     register(_name, "cuda")(_function)
 

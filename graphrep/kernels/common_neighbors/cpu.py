@@ -15,11 +15,11 @@ from torch import Tensor
 
 from graphrep.kernels import _numba
 from graphrep.kernels._dispatch import register
+from graphrep.kernels._hits_cpu import sum_hits
 from graphrep.kernels._numba import twin
 from graphrep.kernels._ops import accumulator, flat_bits, line_of, rounded
-from graphrep.kernels._rows import CHUNKS, PIECE, chunk_bounds, helper, inline
-from graphrep.kernels._simd import address, at, prefetch, put, vload, vstore, vzero
-from graphrep.kernels._simd_math import vadd
+from graphrep.kernels._rows import CHUNKS, chunk_bounds, inline
+from graphrep.kernels._simd import address, prefetch
 from graphrep.kernels.common_neighbors._blocks import pool_transposed_by_blocks
 from graphrep.kernels.common_neighbors._rows_cpu import difference, intersect
 
@@ -121,7 +121,7 @@ def _pool(bounds: Any, rowptr: Any, col: Any, left: Any, right: Any, x: Any, out
         for p in range(bounds[chunk], bounds[chunk + 1]):
             a, b = _ranges(rowptr, col, left, right, p)
             count = intersect(address(col), a, b, address(hits), chunk * hits.shape[1])
-            _sum(address(x), address(hits), chunk * hits.shape[1], count, address(out), p * width, width, line)
+            sum_hits(address(x), address(hits), chunk * hits.shape[1], count, address(out), p * width, width, line)
 
 
 @inline  # type: ignore[untyped-decorator]
@@ -132,33 +132,3 @@ def _ranges(rowptr: Any, col: Any, left: Any, right: Any, p: int) -> Any:
     prefetch(address(col), np.int64(rowptr[right[later]]))
     i, j = left[p], right[p]
     return (np.int64(rowptr[i]), np.int64(rowptr[i + 1])), (np.int64(rowptr[j]), np.int64(rowptr[j + 1]))
-
-
-@helper  # type: ignore[untyped-decorator]
-def _sum(x: Any, hits: Any, first: int, count: int, out: Any, place: int, width: int, line: int) -> None:
-    """Sums `count` rows of x, piece after piece, into ``out[place:]``."""
-    for j in range(place, place + width):
-        put(out, j, 0)
-    if line > 0:
-        for h in range(first, first + count):
-            for offset in range(at(hits, h) * width, (at(hits, h) + 1) * width, line):
-                prefetch(x, offset)
-    for start in range(first, first + count, PIECE):
-        stop, j = min(start + PIECE, first + count), 0
-        while j + 32 <= width:
-            _block(vzero(x, 32), x, hits, start, stop, out, place + j, j, width)
-            j += 32
-        while j + 4 <= width:
-            _block(vzero(x, 4), x, hits, start, stop, out, place + j, j, width)
-            j += 4
-        while j < width:
-            _block(vzero(x, 1), x, hits, start, stop, out, place + j, j, width)
-            j += 1
-
-
-@inline  # type: ignore[untyped-decorator]
-def _block(acc: Any, x: Any, hits: Any, start: int, stop: int, out: Any, place: int, j: int, width: int) -> None:
-    before = vload(out, place, acc)
-    for h in range(start, stop):
-        acc = vadd(acc, vload(x, at(hits, h) * width + j, acc))
-    vstore(out, place, vadd(before, acc))

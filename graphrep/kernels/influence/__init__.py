@@ -13,14 +13,13 @@ from torch import Tensor
 from graphrep.errors import GraphrepError, OutOfMemoryError, UnknownNameError
 from graphrep.kernels._check import check_edge_index, check_range
 from graphrep.kernels._dispatch import implementation
+from graphrep.kernels._memory import free_bytes, row_offsets
 from graphrep.kernels._sorted import sorted_pattern
 from graphrep.kernels.csr import CSR, index_dtype
 from graphrep.kernels.influence import cpu, reference  # noqa: F401  (they register themselves)
-from graphrep.kernels.influence.memory import free_bytes
 
 __all__ = ["influence_matrix"]
 
-SAMPLE = 64  # rows that the first estimate of the size rests on
 COST_LIMIT = 1 << 31  # so that sums over fewer than 2^31 entries fit into 64 bits
 
 
@@ -74,16 +73,14 @@ def influence_matrix(
     layout, cost = (walk.rowptr, walk.col), _costs(walk, order)
     limit, device = top_m or num_nodes, edge_index.device
     counts = implementation("influence_counts", device)
-    rows = torch.arange(num_nodes, device=device)
     entry = dtype.itemsize + walk.col.element_size()
-    some = rows[:: max(1, num_nodes // SAMPLE)]
-    if some.numel() < num_nodes:
-        found = counts(*layout, some, cost[some], order, limit)
-        _check_memory(float(found.double().mean()) * num_nodes / 2, entry, device, order, top_m)
-    offsets = torch.zeros(num_nodes + 1, dtype=torch.int64, device=device)
-    offsets[1:] = counts(*layout, rows, cost, order, limit).cumsum(0)
+    offsets = row_offsets(
+        lambda rows: counts(*layout, rows, cost[rows], order, limit),
+        num_nodes,
+        device,
+        lambda nnz: _check_memory(nnz, entry, device, order, top_m),
+    )
     nnz = int(offsets[-1])
-    _check_memory(nnz, entry, device, order, top_m)
     fill = implementation("influence_rows", device)
     col, value = fill(*layout, walk.value, cost, order, cumulative, top_m or 0, offsets, dtype)
     kind = index_dtype(num_nodes, num_nodes, nnz)

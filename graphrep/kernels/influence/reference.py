@@ -7,10 +7,9 @@ from torch import Tensor
 
 from graphrep.kernels._budget import ranges_within
 from graphrep.kernels._dispatch import register
+from graphrep.kernels._expand import BLOCK_PRODUCTS, expanded, multiplied
 
 __all__ = ["influence_counts", "influence_rows"]
-
-BLOCK_PRODUCTS = 1 << 22  # terms that one block of rows may expand to (a single row may exceed it)
 
 
 @register("influence_counts", "reference")
@@ -55,21 +54,12 @@ def _size(rowptr: Tensor) -> int:
     return rowptr.numel() - 1
 
 
-def _expanded(rowptr: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of `node` each entry of their rows belongs to, and the entry's position."""
-    low = rowptr[node].long()
-    degree = rowptr[node + 1].long() - low
-    owner = torch.repeat_interleave(degree)
-    first = degree.cumsum(0) - degree
-    return owner, torch.arange(owner.numel(), device=node.device) - first[owner] + low[owner]
-
-
 def _within(rowptr: Tensor, col: Tensor, rows: Tensor, order: int) -> Tensor:
     """Sorted keys (number of the row * N + node) of the nodes within `order` steps; self-loops keep nodes reached."""
     size = _size(rowptr)
     key = torch.arange(rows.numel(), device=rows.device) * size + rows
     for _ in range(order):
-        owner, place = _expanded(rowptr, key % size)
+        owner, place = expanded(rowptr, key % size)
         key = torch.unique((key // size)[owner] * size + col[place])
     return key
 
@@ -84,11 +74,7 @@ def _powers(
     for step in range(order):
         if cumulative and step:
             number = number + (key == start[key // size])
-        owner, place = _expanded(rowptr, key % size)
-        product = number[owner] * value[place]
-        key, order_of = torch.sort((key // size)[owner] * size + col[place], stable=True)
-        key, length = torch.unique_consecutive(key, return_counts=True)
-        number = torch.segment_reduce(product[order_of], "sum", lengths=length)
+        key, number = multiplied(key, number, (rowptr, col, value), size, size)
     return key, number
 
 
