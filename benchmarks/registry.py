@@ -25,6 +25,7 @@ FAMILIES = (
     "pot",
     "training",
     "clustering_losses",
+    "weighted_contrast",
     "recommend",
     "hetero",
     "probe",

@@ -103,7 +103,8 @@ class MetaPathShape:
         """What :meth:`to_json` wrote."""
         parts = json.loads(text)
         tuples = {name: tuple(tuple(path) for path in parts[name]) for name in ("paths", "ends")}
-        return cls(parts["target"], tuples["paths"], tuples["ends"], parts["channels"], parts["num_nodes"])
+        maps = (parts["neighbors"], parts["channels"], parts["num_nodes"])
+        return cls(parts["target"], tuples["paths"], tuples["ends"], *maps)
 
 
 def _neighbors(graph: HeteroGraph, target: str) -> dict[str, str]:

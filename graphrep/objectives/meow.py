@@ -72,12 +72,11 @@ def meow_contrast(
 
 def _labels(assignments: Sequence[Tensor], anchor: Tensor) -> Tensor:
     """(T, N) int32, each clustering's labels renumbered; raises unless there is a negative."""
-    if isinstance(assignments, Tensor):
-        raise ShapeError("assignments is a tensor; one per clustering is needed.", hint="[labels], or list(labels)")
-    if not assignments:
+    given = list(assignments)
+    if not given:
         raise GraphrepError("assignments is empty.", hint="one tensor per clustering, or None for plain InfoNCE")
     rows, apart = [], False
-    for t, labels in enumerate(assignments):
+    for t, labels in enumerate(given):
         name = f"assignments[{t}]"
         check_index(labels, name)
         check_device(anchor.device, **{name: labels})

@@ -100,6 +100,16 @@ def test_clustering_losses(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_weighted_contrast(tmp_path: Path) -> None:
+    cases = run(tmp_path, "weighted_contrast")
+    rivals = {"meow": ["official"], "adameow": ["official", "factorised", "checkpoint"]}
+    assert {case["params"]["op"] for case in cases.values()} == set(rivals)
+    for case in cases.values():
+        assert statuses(case) == dict.fromkeys([OURS, *rivals[case["params"]["op"]]], "ok"), case
+    assert "| tiny/adameow |" in full_table(read_json(tmp_path / "weighted_contrast.json"))
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_recommend(tmp_path: Path) -> None:
     cases = run(tmp_path, "recommend")
     assert {case["params"]["op"] for case in cases.values()} == {"steps (epoch)", "negatives", "evaluation"}

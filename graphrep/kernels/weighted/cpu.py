@@ -54,7 +54,7 @@ class _Network:
     def __init__(self, p: Tensor, q: Tensor, v: Tensor, bias: Tensor) -> None:
         self.v, self.units = v, v.shape[0]
         self.count, self.stride = self.units + self.units % 2, q.shape[0] + PAD
-        shift = _middle(p).sub_(_middle(q)).div_(2)
+        shift = _middle(p).sub_(_middle(q)).div_(2).nan_to_num_(0, 0, 0)  # NaN stays in its rows
         left, right = p.new_zeros((p.shape[0], self.count)), p.new_zeros((self.count, self.stride))
         left[:, : self.units] = (p - shift) * 2
         right[: self.units, : q.shape[0]] = ((q + shift) * 2).t()
