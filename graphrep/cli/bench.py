@@ -15,7 +15,9 @@ __all__ = ["bench"]
 
 @guarded
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend")],
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend | hetero")
+    ],
     *,
     datasets: Annotated[
         str | None, typer.Option("--datasets", metavar="NAME,...", help="sets with a recipe  [its own]")

@@ -18,7 +18,7 @@ from graphrep.cli.runs import RunFolder, command_line, write_text
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import describe, peak_memory, resolve_device, use_threads, versions
 from graphrep.cli.training import fit_trained
-from graphrep.cli.typed import TypedRows, announce_typed, find_typed, needs_types
+from graphrep.cli.typed import TypedRows, announce_typed, find_typed, needs_types, published_recipe
 from graphrep.data.check import grouped
 from graphrep.errors import DeviceError, GraphrepError
 from graphrep.recipes import parameters
@@ -124,6 +124,9 @@ def _find(console: Console, settings: Settings) -> Graph | HeteroGraph:
         typed = find_typed(name, **where)
         for line in announce_typed(typed, name):
             console.say(line)
+        known = None if run.get("recipe") else published_recipe(str(run["method"]), name)
+        if known:
+            console.say(f"  published settings for this set: --recipe {known}")
         return typed
     graph = find_graph(name, **where)
     if run.get("features"):

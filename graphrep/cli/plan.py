@@ -19,7 +19,7 @@ from graphrep.registry import METHODS, lookup, suggest
 if TYPE_CHECKING:
     from graphrep.data import Graph, HeteroGraph
 
-__all__ = ["Plan", "announce_needs", "build", "check_memory", "gather", "plain"]
+__all__ = ["Plan", "announce_needs", "build", "check_memory", "gather", "plain", "whole_numbers"]
 
 FORMATS = {"npz": ".npz", "npy": ".npy", "csv": ".csv", "parquet": ".parquet", "w2v": ".w2v"}
 LONG = 5.0  # seconds; longer runs are announced
@@ -74,7 +74,7 @@ def build(settings: Settings) -> Any:
     if "dtype" in settings["params"] and "dtype" not in known and "precision" in known:  # --precision of embed
         settings["params"]["precision"] = settings["params"].pop("dtype")
     check_params(method, settings["params"])
-    params = {name: _to_dtype(name, _whole(value, known[name])) for name, value in settings["params"].items()}
+    params = {name: _to_dtype(name, whole_numbers(value, known[name])) for name, value in settings["params"].items()}
     kind = METHODS[method].load()
     if not hasattr(kind, "fit_transform"):  # a clusterer that makes no vectors
         raise _no_embedding(method, METHODS[method].task)
@@ -83,8 +83,13 @@ def build(settings: Settings) -> Any:
     return model
 
 
-def _whole(value: Any, default: Any) -> Any:
-    """A list of whole numbers as integers where the method counts; ``--set`` makes floats of them."""
+def whole_numbers(value: Any, default: Any) -> Any:
+    """A list of whole numbers as integers where the method's default is of integers; ``--set`` makes floats of them.
+
+    Example:
+        >>> whole_numbers([100.0, 300.0], (5, 10)), whole_numbers([1.0, 2.0], (0.5,))
+        ([100, 300], [1.0, 2.0])
+    """
     counts = default if isinstance(default, tuple) and default else (default,)
     if isinstance(value, list) and all(type(number) is int for number in counts):
         return [int(item) if isinstance(item, float) and item.is_integer() else item for item in value]

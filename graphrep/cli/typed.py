@@ -16,7 +16,10 @@ from graphrep.registry import METHODS, suggest
 if TYPE_CHECKING:
     from graphrep.data import HeteroGraph
 
-__all__ = ["TypedRows", "announce_typed", "find_typed", "is_typed", "named_splits", "needs_types", "typed_facts"]
+__all__ = [
+    "TypedRows", "announce_typed", "find_typed", "is_typed", "named_splits", "needs_types", "published_recipe",
+    "typed_facts",
+]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
 Split = tuple[Array, Array, Array]
@@ -120,6 +123,22 @@ def announce_typed(graph: HeteroGraph, name: str) -> list[str]:
     if graph.metapaths:
         parts.append(f"meta-paths: {', '.join(graph.metapaths)}")
     return [*lines, "  " + "; ".join(parts)]
+
+
+def published_recipe(method: str, graph: str) -> str | None:
+    """The name of the recipe of a method for a named set, if there is one.
+
+    Example:
+        >>> published_recipe("meow", "acm"), published_recipe("meow", "cora")
+        ('meow/acm', None)
+    """
+    from graphrep.data.cards import card
+    from graphrep.recipes import recipe_names
+
+    if Path(graph).exists():
+        return None
+    name = f"{method}/{card(graph, kind='hetero').name}"
+    return name if name in recipe_names() else None
 
 
 def typed_facts(rows: TypedRows) -> list[tuple[str, str]]:
