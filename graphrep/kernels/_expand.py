@@ -36,6 +36,8 @@ def multiplied(
     rowptr, col, value = matrix
     owner, place = expanded(rowptr, key % size)
     product = number[owner] * value[place]
+    if not place.numel():  # segment_reduce needs a segment
+        return key[:0], product
     key, order = torch.sort((key // size)[owner] * num_cols + col[place], stable=True)
     key, length = torch.unique_consecutive(key, return_counts=True)
     return key, torch.segment_reduce(product[order], "sum", lengths=length)

@@ -37,6 +37,7 @@ class Schema:
     def __init__(self, node_types: Sequence[str], edge_types: Sequence[EdgeType], target: str | None = None) -> None:
         self.node_types, self.target = tuple(node_types), target
         self.names = plain_names(list(edge_types))
+        self._relations = {part for edge_type, name in self.names.items() for part in (edge_type[1], name)}
         self._ends = {name: (source, destination) for (source, _, destination), name in self.names.items()}
         for edge_type, name in self.names.items():
             other = turned(edge_type, name)
@@ -47,12 +48,12 @@ class Schema:
     def of(cls, graph: Any) -> Schema:
         """Of a graph, of a list of edge types, or of PyG's ``metadata()``."""
         if isinstance(graph, tuple | list) and graph and all(isinstance(part, tuple | list) for part in graph):
-            types, edges = (graph[0], graph[1]) if len(graph) == 2 and _triples(graph[1]) else (None, graph)
+            types, edges = (graph[0], graph[1]) if len(graph) == 2 and _triples(graph[1]) else ((), graph)
             if not _triples(edges):
                 raise DTypeError(f"{graph!r} is no schema.", hint='[("paper", "by", "author"), ...]')
             triples = [tuple(edge) for edge in edges]
             ends = dict.fromkeys(end for source, _, destination in triples for end in (source, destination))
-            return cls(list(ends) if types is None else types, triples)
+            return cls(list(dict.fromkeys([*types, *ends])), triples)  # PyG lists only types that hold something
         hetero = HeteroGraph.coerce(graph)
         return cls(hetero.node_types, hetero.edge_types, hetero.target)
 
@@ -82,19 +83,21 @@ class Schema:
     def joining(self, source: str, destination: str, relation: str | None = None) -> list[str]:
         """The names of relations, or of the one called `relation`, that lead from one type to another.
 
-        Those stored for this direction; where there are none, those stored for the other one, turned round.
+        One that is stored for the other direction is turned round. It is left out where it is the opposite of one that
+        is stored for this direction: by its name (PyG's ``rev_``), or because there is one of either kind.
         """
-        wanted, back = relation, False
-        if relation is not None and relation.startswith("~"):
-            wanted, back = relation[1:], True
-        found: tuple[list[str], list[str]] = ([], [])
+        back = relation is not None and relation.startswith("~")
+        wanted = None if relation is None else relation.removeprefix("~")
+        found: tuple[dict[str, str], dict[str, str]] = ({}, {})
         for edge_type, name in self.names.items():
             if wanted is None or wanted in (edge_type[1], name):
                 if (edge_type[0], edge_type[2]) == (source, destination):
-                    found[0].append(name)
+                    found[0][name] = edge_type[1]
                 if (edge_type[2], edge_type[0]) == (source, destination):
-                    found[1].append(f"~{name}")
-        return found[1] if back else found[0] or found[1]
+                    found[1][f"~{name}"] = edge_type[1]
+        if relation is not None:
+            return list(found[1] if back else found[0] or found[1])
+        return _without_opposites(*found)
 
     def read(self, text: Any) -> list[str]:
         """A path from text, or from a list of types, relations or triples."""
@@ -116,11 +119,11 @@ class Schema:
         if edge_type not in self.names:
             known = ", ".join(map(str, self.names))
             raise UnknownNameError(f"There is no edge type {edge_type}.", hint=f"one of {known}")
-        return self.names[edge_type]  # type: ignore[index]
+        return self.names[edge_type]
 
     def _read_types(self, tokens: list[str], shown: str) -> list[str]:
         """Types, with or without the relations between them."""
-        if len(tokens) < 2:
+        if len(tokens) < 2 or shown in self.node_types:
             raise GraphrepError(f'the meta-path "{shown}" has no step.', hint='"author>paper>author"')
         names: list[str] = []
         where = f'meta-path "{shown}"'
@@ -129,6 +132,7 @@ class Schema:
             relation, token = None, tokens[place]
             if place + 1 < len(tokens) and self._is_relation(token, current):
                 relation, place = token, place + 1
+            self._check_known(tokens[place], where)
             other = self.node_type(tokens[place], where)
             names.append(self._only(current, other, relation, where))
             current, place = other, place + 1
@@ -136,10 +140,17 @@ class Schema:
 
     def _is_relation(self, token: str, current: str) -> bool:
         """Whether a token behind a type is a relation: it is the name of one, and of no type joined to that type."""
-        plain = token.removeprefix("~")
-        if not any(plain in (edge_type[1], name) for edge_type, name in self.names.items()):
-            return token.startswith("~") or not self._candidates(token)
-        return not any(self.joining(current, other) for other in self._candidates(token))
+        if token.startswith("~"):
+            return True
+        return token in self._relations and not any(self.joining(current, other) for other in self._candidates(token))
+
+    def _check_known(self, token: str, where: str) -> None:
+        """Raises for what is neither a type nor a relation; :meth:`node_type` speaks of types alone."""
+        if not self._candidates(token) and token not in self._relations:
+            raise UnknownNameError(
+                f'{where}: there is no node type "{token}".{suggest(token, [*self.node_types, *self._relations])}',
+                hint=f"node types: {', '.join(self.node_types)}; relations: {', '.join(self.names.values())}",
+            )
 
     def _only(self, source: str, destination: str, relation: str | None, where: str) -> str:
         found = self.joining(source, destination, relation)
@@ -149,9 +160,9 @@ class Schema:
         if not among:
             raise GraphrepError(f"{where}: no relation joins {source} and {destination}.", hint=self._neighbors(source))
         if not found:
-            plain = [name.removeprefix("~") for name in among]
+            close = suggest(str(relation), [name.removeprefix("~") for name in among])
             raise UnknownNameError(
-                f'{where}: no relation "{relation}" leads from {source} to {destination}.{suggest(str(relation), plain)}',
+                f'{where}: no relation "{relation}" leads from {source} to {destination}.{close}',
                 hint=f"one of {', '.join(among)}",
             )
         raise GraphrepError(
@@ -187,7 +198,9 @@ class Schema:
                 hint=f"node types: {', '.join(self.node_types)}",
             )
         if len(found) > 1:
-            raise GraphrepError(f'{where}: "{token}" could be {" or ".join(found)}.', hint="the whole name")
+            raise GraphrepError(
+                f'{where}: "{token}" could be {" or ".join(found)}.', hint='whole names: "author>paper>author"'
+            )
         return found[0]
 
     def text(self, names: Sequence[str]) -> str:
@@ -199,6 +212,19 @@ class Schema:
         letters = "".join(parts)
         short = len(letters) == len(parts) and self.ends(letters) is None
         return letters if short else ">".join(parts)
+
+
+def _without_opposites(forward: dict[str, str], back: dict[str, str]) -> list[str]:
+    """The names of both, without those of `back` that are the opposite of one of `forward`; {name: plain relation}."""
+    if {name.removeprefix("~") for name in back} == set(forward):  # a relation of a type with itself
+        return list(forward)
+    single = {name for name, plain in forward.items() if not any(_opposite(plain, other) for other in back.values())}
+    left = [name for name, plain in back.items() if not any(_opposite(plain, other) for other in forward.values())]
+    return list(forward) if len(single) == len(left) == 1 else [*forward, *left]
+
+
+def _opposite(one: str, other: str) -> bool:
+    return one in (other, f"rev_{other}") or other == f"rev_{one}"
 
 
 def _triples(edges: Any) -> bool:

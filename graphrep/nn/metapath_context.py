@@ -71,6 +71,7 @@ class MetaPathContext(nn.Module):
         GraphrepError: `max_neighbors` or `budget` is out of range.
 
     Example:
+        >>> import torch
         >>> written = CSR.from_edge_index(torch.tensor([[0, 1, 1], [0, 0, 1]]), size=(2, 3))  # 3 papers, 2 authors
         >>> coauthors = MetaPathContext({"PA": written}, ["~PA", "PA"])
         >>> coauthors(torch.tensor([[1.0], [5.0]])).tolist()
@@ -115,7 +116,8 @@ class MetaPathContext(nn.Module):
         if self.stored:
             out: Tensor = spmm(self._parts[0], x, reduce="mean")
             return out
-        return reach_mean(*self._parts, x, counts=self.counts)
+        left, right = self._parts
+        return reach_mean(left, right, x, counts=self.counts)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         """Moves the patterns along with the rest of a module (``to``, ``cuda``)."""

@@ -78,8 +78,8 @@ def propose_metapaths(
     """The meta-paths from a type to others and back the same way: ``target>x>target``, ``target>x>y>x>target``, ...
 
     Each sequence of types comes once, or once for each choice of relations where several join two types; a relation
-    that is also stored for the other direction is no choice. Between its ends a path does not come to the target, except
-    directly through a relation of the target with itself.
+    that is also stored for the other direction is no choice. Between its ends a path does not come to the target,
+    except directly through a relation of the target with itself.
 
     Args:
         graph: a :class:`~graphrep.HeteroGraph` or what ``HeteroGraph.coerce`` takes.

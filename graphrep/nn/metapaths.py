@@ -16,6 +16,7 @@ from torch import Tensor
 from graphrep.data import HeteroGraph
 from graphrep.errors import GraphrepError, NonFiniteError, ShapeError, UnknownNameError
 from graphrep.kernels import CSR, sparse_product
+from graphrep.kernels._sorted import sorted_pattern
 from graphrep.kernels.norm import scaled
 from graphrep.kernels.sparse_product import (
     best_rows,
@@ -107,7 +108,7 @@ def path_similarity(counts: CSR) -> CSR:
         >>> path_similarity(pap).value.tolist()
         [1.0, 0.6666666865348816, 0.6666666865348816, 1.0]
     """
-    value, diagonal = _checked_counts(counts), None
+    value = _checked_counts(counts)
     row, col = counts.row().long(), counts.col.long()
     diagonal = _diagonal(counts, value, row, col)
     both = diagonal[row] + diagonal[col]
@@ -272,14 +273,10 @@ def _checked_values(csr: CSR) -> Tensor:
 
 def _checked_counts(counts: CSR) -> Tensor:
     value = _checked_values(counts).detach()
-    row = counts.row()
-    again = (counts.col[1:] == counts.col[:-1]) & (row[1:] == row[:-1])
-    if bool(again.any()):
-        where = int(again.nonzero()[0])
-        raise ShapeError(
-            f"row {int(row[where])} lists column {int(counts.col[where])} twice.",
-            hint="metapath_adjacency adds them up",
-        )
+    once = sorted_pattern(counts)
+    if once.nnz != counts.nnz:
+        where = int((once.degree() != counts.degree()).nonzero()[0])
+        raise ShapeError(f"row {where} lists a column more than once.", hint="metapath_adjacency adds copies up")
     return value
 
 

@@ -12,7 +12,7 @@ from graphrep.kernels._check import check_device, check_floating
 from graphrep.kernels._library import define, needs_grad
 from graphrep.kernels.csr import CSR
 from graphrep.kernels.reach import cpu, reference  # noqa: F401  (they register themselves)
-from graphrep.kernels.sparse_product import product_lengths
+from graphrep.kernels.sparse_product import check_fit, product_cost, product_lengths
 
 __all__ = ["reach_counts", "reach_mean"]
 
@@ -22,7 +22,7 @@ _MEAN, _MEAN_OF_COLUMNS = 1, 2
 def reach_counts(a: CSR, b: CSR) -> Tensor:
     """(N,) int64 how many columns each row of the product of two patterns reaches."""
     check_fit(a, b)
-    return product_lengths(a, b).diff()
+    return product_lengths(a, b, b.num_cols, product_cost(a, b), lambda nnz: None).diff()
 
 
 def reach_mean(a: CSR, b: CSR, x: Tensor, *, counts: Tensor | None = None) -> Tensor:
@@ -69,15 +69,6 @@ def reach_mean(a: CSR, b: CSR, x: Tensor, *, counts: Tensor | None = None) -> Te
         turned = (first.rowptr, first.col, second.rowptr, second.col)
     out: Tensor = _reach(a.rowptr, a.col, b.rowptr, b.col, *turned, counts, x, _MEAN)
     return out
-
-
-def check_fit(a: CSR, b: CSR) -> None:
-    """Raises unless the product of the two exists."""
-    check_device(a.device, b=b.rowptr)
-    if a.num_cols != b.num_rows:
-        raise ShapeError(
-            f"a has shape {a.shape} and b {b.shape}: {a.num_cols} columns meet {b.num_rows} rows.", hint="b.t()?"
-        )
 
 
 _reach = define(

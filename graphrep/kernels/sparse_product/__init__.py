@@ -6,6 +6,8 @@ Source: Gustavson, "Two Fast Algorithms for Sparse Matrices: Multiplication and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,7 @@ __all__ = [
     "Ties",
     "best_rows",
     "check_count",
+    "check_fit",
     "check_matrix",
     "choice_of",
     "product_cost",
@@ -79,11 +82,7 @@ def sparse_product(
     """
     check_matrix(a, "a")
     check_matrix(b, "b")
-    check_device(a.device, b=b.rowptr)
-    if a.num_cols != b.num_rows:
-        raise ShapeError(
-            f"a has shape {a.shape} and b {b.shape}: {a.num_cols} columns meet {b.num_rows} rows.", hint="b.t()?"
-        )
+    check_fit(a, b)
     if max_row is not None:
         check_count(max_row, "max_row")
     if dtype is not None and not dtype.is_floating_point:
@@ -105,7 +104,7 @@ def product_of(a: CSR, b: CSR, dtype: torch.dtype | None, choice: Choice, max_ro
             raise OutOfMemoryError(
                 f"the product of {a.shape} and {b.shape} would have about {nnz:.3g} entries "
                 f"({wanted / 2**30:.1f} GiB); {free / 2**30:.1f} GiB are free.",
-                hint=f"keep the best of each row: at most {max(1, limit // 2 if max_row else 64)} of them",
+                hint=f"max_row={max(1, limit // 2 if max_row else 64)} (max_neighbors of a meta-path) keeps the best",
             )
 
     offsets = product_lengths(a, b, limit, cost, check)
@@ -117,15 +116,13 @@ def product_of(a: CSR, b: CSR, dtype: torch.dtype | None, choice: Choice, max_ro
     return CSR._trusted(offsets.to(kind), col.to(kind), value, b.num_cols, perm)
 
 
-def product_lengths(
-    a: CSR, b: CSR, limit: int | None = None, cost: Tensor | None = None, check: object = None
-) -> Tensor:
-    """(num_rows + 1,) int64 offsets of the rows of the product, of at most `limit` entries each."""
-    cost = product_cost(a, b) if cost is None else cost
+def product_lengths(a: CSR, b: CSR, limit: int, cost: Tensor, check: Callable[[float], None]) -> Tensor:
+    """(num_rows + 1,) int64 offsets of the rows of the product, of at most `limit` entries each.
+
+    `cost` is that of :func:`product_cost`; `check` raises where so many entries are too many.
+    """
     count = implementation("product_counts", a.device)
-    most = b.num_cols if limit is None else limit
-    accept = check if callable(check) else (lambda nnz: None)
-    return row_offsets(lambda rows: count(a, b, rows, cost[rows], most), a.num_rows, a.device, accept)
+    return row_offsets(lambda rows: count(a, b, rows, cost[rows], limit), a.num_rows, a.device, check)
 
 
 def product_cost(a: CSR, b: CSR) -> Tensor:
@@ -170,6 +167,16 @@ def check_count(number: int, name: str) -> None:
     """Raises unless `number` is an integer of at least 1."""
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise GraphrepError(f"{name} must be an integer of at least 1; got {number!r}.", hint=f"{name}=64")
+
+
+def check_fit(a: CSR, b: CSR) -> None:
+    """Raises unless the product of the two exists."""
+    check_device(a.device, b=b.rowptr)
+    if a.num_cols != b.num_rows:
+        raise ShapeError(
+            f"a has shape {a.shape} and b {b.shape}: {a.num_cols} columns meet {b.num_rows} rows.",
+            hint="a.t() or b.t() turns one of them",
+        )
 
 
 def check_matrix(csr: CSR, name: str) -> None:

@@ -45,8 +45,8 @@ def product_rows(
     order = (choice.own.numpy(), choice.other.numpy(), choice.ties, np.uint64(choice.seed), choice.keep_self)
     if dtype is None:
         scratch = RowScratch(b.num_cols, values=False)
-        fixed = (*_pattern(a), *_pattern(b), offsets.numpy(), *order, columns.numpy())
-        run_ranges(lambda i, j: _reach(i, j, *fixed, scratch.seen, scratch.nodes[0]), bounds, work=work)
+        plain = (*_pattern(a), *_pattern(b), offsets.numpy(), *order, columns.numpy())
+        run_ranges(lambda i, j: _reach(i, j, *plain, scratch.seen, scratch.nodes[0]), bounds, work=work)
         return columns, None
     scratch = RowScratch(max(a.num_rows, a.num_cols, b.num_cols))
     values = _numba.empty_output(tuple(columns.shape), torch.float64 if dtype == torch.float64 else torch.float32)
@@ -240,7 +240,7 @@ def _kept(
 
 
 @numba.njit(**_options)  # type: ignore[untyped-decorator]
-def _tie(col: int, ties: int, stream: Any) -> float:
+def _tie(col: int, ties: int, stream: Any) -> Any:
     """What is larger for the entry that comes first among equal ones; the numbers are those of `TIES`."""
     if ties == 2:
         return fraction(stream, np.uint64(col))

@@ -19,7 +19,8 @@ def reached(a: CSR, b: CSR, rows: Tensor) -> Tensor:
     """Keys, ascending, of the entries that the product of patterns has in `rows`, which are counted from 0."""
     owner, place = expanded(a.rowptr, rows)
     term, entry = expanded(b.rowptr, a.col[place].long())
-    return torch.unique(owner[term] * b.num_cols + b.col[entry])
+    key: Tensor = torch.unique(owner[term] * b.num_cols + b.col[entry])
+    return key
 
 
 @register("product_counts", "reference")
