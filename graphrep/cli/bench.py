@@ -47,6 +47,7 @@ def bench(
     Examples
       graphrep bench contrastive --datasets cora --runs 10
       graphrep bench contrastive --methods grace,gca,costa --set epochs=100 -o quick.json
+      graphrep bench hetero --datasets acm --methods meow,ablations --runs 5
     """  # noqa: D301
     from graphrep.cli.benching import SUITES, run_suite
     from graphrep.cli.settings import parse_sets

@@ -88,9 +88,10 @@ def embed_run(
     if resume is not None and _finished(console, resume, run):
         return
     started = time.perf_counter()
-    graph = _find(console, settings)
+    graph = _find(settings)
     seconds = {"read": time.perf_counter() - started}
     plan = Plan.make(settings, graph, model, outputs.run_dir or resume)
+    _announce(console, settings, graph)
     check_memory(console, plan.memory, device)
     announce_needs(console, plan.estimate)
     if dry_run:
@@ -107,13 +108,13 @@ def embed_run(
         folder.close()
 
 
-def _find(console: Console, settings: Settings) -> Graph | HeteroGraph:
-    """The graph of the kind that the method takes; says what it is.
+def _find(settings: Settings) -> Graph | HeteroGraph:
+    """The graph of the kind that the method takes.
 
     Raises:
         GraphrepError: features from elsewhere for a typed graph.
     """
-    run, name = settings["run"], str(settings["run"]["graph"])
+    run = settings["run"]
     where: dict[str, Any] = {"data_dir": run.get("data_dir"), "read": settings["read"]}
     if needs_types(str(run["method"])):
         if run.get("features"):
@@ -121,21 +122,26 @@ def _find(console: Console, settings: Settings) -> Graph | HeteroGraph:
                 f"--features does not apply to {run['method']}, which knows several kinds of nodes.",
                 hint='features = "FILE" of [nodes.TYPE] in graph.toml',
             )
-        typed = find_typed(name, **where)
-        for line in announce_typed(typed, name):
-            console.say(line)
-        known = None if run.get("recipe") else published_recipe(str(run["method"]), name)
-        if known:
-            console.say(f"  published settings for this set: --recipe {known}")
-        return typed
-    graph = find_graph(name, **where)
+        return find_typed(str(run["graph"]), **where)
+    graph = find_graph(str(run["graph"]), **where)
     if run.get("features"):
         from graphrep.cli.features import with_features
 
         graph = with_features(graph, str(run["features"]), seed=int(settings["params"].get("seed", 0)))
-    for line in announce(graph, name):
-        console.say(line)
     return graph
+
+
+def _announce(console: Console, settings: Settings, graph: Graph | HeteroGraph) -> None:
+    """Says what the graph is; of a named set, too, that there are published settings which were not asked for."""
+    from graphrep.data import HeteroGraph
+
+    run, name = settings["run"], str(settings["run"]["graph"])
+    for line in announce_typed(graph, name) if isinstance(graph, HeteroGraph) else announce(graph, name):
+        console.say(line)
+    if isinstance(graph, HeteroGraph) and not run.get("recipe"):
+        known = published_recipe(str(run["method"]), name)
+        if known:
+            console.say(f"  published settings for this set: --recipe {known}")
 
 
 def choose_device(settings: Settings) -> str:

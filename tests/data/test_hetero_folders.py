@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import graphrep as gr
 from graphrep.data import GraphWarning, open_graph, open_hetero
@@ -430,6 +435,32 @@ def test_options_that_do_not_apply(library: Path) -> None:
         gr.read(library, weight="share")
     with pytest.raises(GraphrepError, match="sep does not apply"):
         gr.read(library, sep=";")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_damaged_folders_give_a_graph_or_a_typed_error(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder.mkdir(exist_ok=True)
+    put(folder, graph__toml=TOML, papers__csv=PAPERS, writes__csv=WRITTEN, published__tsv=PUBLISHED)
+    path = folder / data.draw(st.sampled_from(["graph.toml", "papers.csv", "writes.csv", "published.tsv"]))
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        kind = data.draw(st.sampled_from(["change", "cut", "repeat", "drop"]))
+        if kind == "change":
+            raw[at] = data.draw(st.sampled_from(list(b'\0\n\r",;[]=~1ax\xff')))
+        elif kind == "cut":
+            del raw[at + 1 :]
+        elif kind == "repeat":
+            raw[at:at] = raw[at : at + data.draw(st.integers(1, 30))]
+        else:
+            del raw[at : at + data.draw(st.integers(1, 30))]
+        raw = raw or bytearray(b"\n")
+    path.write_bytes(raw)
+    with warnings.catch_warnings(), contextlib.suppress(GraphrepError):
+        warnings.simplefilter("ignore", GraphWarning)
+        assert isinstance(gr.read(folder), gr.HeteroGraph)
 
 
 # which folders
