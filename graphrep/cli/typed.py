@@ -156,6 +156,8 @@ def typed_facts(rows: TypedRows) -> list[tuple[str, str]]:
 def named_splits(graph: HeteroGraph, name: str, *, only: str | None = None) -> dict[str, Split]:
     """The splits of the target by what follows ``train``: ``{"20": (train, val, test), ...}``, "" for plain ones.
 
+    A node that a part holds twice, as the published training nodes of IMDB do, counts once.
+
     Args:
         graph: with splits ``train``, ``val``, ``test`` or ``train_20``, ``val_20``, ``test_20``, ...
         name: what the user calls it.
@@ -174,7 +176,7 @@ def named_splits(graph: HeteroGraph, name: str, *, only: str | None = None) -> d
         missing = [one for one in keys if one not in graph.splits]
         if missing:
             raise FileFormatError(f"{name} has a split {key} and no {missing[0]}.", hint=", ".join(keys))
-        train, val, test = (np.asarray(graph.splits[one]) for one in keys)
+        train, val, test = (np.unique(np.asarray(graph.splits[one])) for one in keys)
         found[label] = (train, val, test)
     if not found:
         raise FileFormatError(

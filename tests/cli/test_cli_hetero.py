@@ -279,6 +279,8 @@ def test_names_of_splits() -> None:
     plain = {"train": [0], "val": [1], "test": [2]}
     assert list(named_splits(library(splits=plain), "lib")) == [""]
     assert list(named_splits(library(), "lib")) == ["2", "4"]
+    twice = named_splits(library(splits={**plain, "train": [3, 0, 3]}), "lib")
+    assert twice[""][0].tolist() == [0, 3]
     assert list(named_splits(library(), "lib", only="4")) == ["4"]
     with pytest.raises(FileFormatError, match="lib has a split train_2 and no test_2"):
         named_splits(library(splits={"train_2": [0], "val_2": [1]}), "lib")
