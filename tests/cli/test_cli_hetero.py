@@ -288,3 +288,23 @@ def test_names_of_splits() -> None:
         named_splits(library(splits={"val": [1]}), "lib")
     with pytest.raises(UnknownNameError, match='lib has no split "22"'):
         named_splits(library(), "lib", only="22")
+
+
+# the public sets
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["acm", "dblp", "imdb", "freebase"])
+def test_recipes_run_on_the_public_sets(data_root: Path, run: Run, folder: Path, name: str) -> None:
+    where = ("--data-dir", data_root)
+    run("train", "--recipe", f"meow/{name}", "--epochs", 1, *where, "-o", "run")
+    found = json.loads(run("eval", "run/embeddings.npz", "--dataset", name, "--runs", 2, *where, "--json").stdout)
+    assert [row["split"] for row in found["rows"]] == ["20", "40", "60"]
+    assert all(row["test"] == 1000 for row in found["rows"])
+    run("data", "convert", f"hetero/{name}", "tables", *where)
+    graph, again = gr.load(f"hetero/{name}", data_root), gr.read("tables")
+    assert dict(again.num_nodes) == dict(graph.num_nodes)
+    for key, edges in graph.edge_index.items():
+        assert torch.equal(again.edge_index[key], edges)
+    assert again.y is not None
+    assert torch.equal(again.y, graph.y)
