@@ -21,7 +21,8 @@ class Entry:
         target: ``"module:object"``, imported on first use.
         task: what the method is for (``embed``, ``cluster``, ``linkpred``, ``recommend``).
         summary: one line for ``graphrep list``.
-        needs: what the input must hold beyond edges (``features``, ``labels``, ``text``).
+        needs: what the input must hold beyond edges (``features``, ``labels``, ``text``, ``hetero``: several kinds of
+            nodes).
         bibtex: the authors' citation.
     """
 

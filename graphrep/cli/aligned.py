@@ -10,12 +10,13 @@ import numpy as np
 
 from graphrep.cli.nodes import align_labels, id_array, read_labels
 from graphrep.cli.tables import read_columns
+from graphrep.cli.typed import TypedRows, named_splits
 from graphrep.errors import FileFormatError, MissingLabelsError, UnknownNameError
 
 if TYPE_CHECKING:
     from graphrep.data import Graph
 
-__all__ = ["checksum", "edges_of_rows", "labels_of_rows", "split_of_rows"]
+__all__ = ["checksum", "edges_of_rows", "labels_of_rows", "split_of_rows", "typed_splits_of_rows"]
 
 Array = np.ndarray[Any, Any]
 Split = tuple[Array, Array, Array]
@@ -23,7 +24,7 @@ _PARTS = ("train", "val", "test")
 _OTHER_NAMES = {"valid": "val", "validation": "val"}
 
 
-def labels_of_rows(ids: Array, labels: Path | None, graph: Graph | None, source: str | None) -> Array:
+def labels_of_rows(ids: Array, labels: Path | None, graph: Graph | TypedRows | None, source: str | None) -> Array:
     """Classes (N,) with -1 for none, or (N, C) of 0 and 1, of the rows called `ids`.
 
     Args:
@@ -109,6 +110,24 @@ def split_of_rows(ids: Array, file: Path | None, graph: Graph | None, source: st
     return _checked(tuple(rows[part] for part in parts), origin)
 
 
+def typed_splits_of_rows(ids: Array, rows: TypedRows, source: str, *, only: str | None = None) -> dict[str, Split]:
+    """The splits of a node type as row numbers, by what follows ``train_`` in their names.
+
+    Args:
+        ids: (N,) names of the judged rows.
+        rows: the nodes of the type that the splits belong to.
+        source: what the user calls the graph.
+        only: one of the splits.
+
+    Raises:
+        FileFormatError, UnknownNameError: no such split.
+        UnknownNameError: a node of a split is no row.
+    """
+    places = _places(ids, id_array(rows.ids, rows.num_nodes))
+    splits = named_splits(rows.graph, source, only=only)
+    return {label: _checked(tuple(places[part] for part in split), source) for label, split in splits.items()}
+
+
 def _existing(file: Path) -> Path:
     if not file.is_file():
         raise FileFormatError(f"There is no file {file}.", hint="an npz with train_idx, val_idx, test_idx, or a csv")
@@ -149,7 +168,7 @@ def _places(ids: Array, names: Array) -> Array:
     return np.array([place.get(str(name), -1) for name in names.tolist()], dtype=np.int64)
 
 
-def checksum(name: str | Path, graph: Graph | None = None) -> dict[str, str]:
+def checksum(name: str | Path, graph: Graph | TypedRows | None = None) -> dict[str, str]:
     """What identifies an input: the SHA-256 of the file, of a named set's file, or of the graph's arrays."""
     from graphrep.data.cards import card
 
@@ -158,12 +177,19 @@ def checksum(name: str | Path, graph: Graph | None = None) -> dict[str, str]:
         with path.open("rb") as file:
             return {"name": str(name), "sha256": hashlib.file_digest(file, "sha256").hexdigest(), "of": "file"}
     try:
-        known = card(str(name)).sha256
+        known = card(str(name), kind="hetero" if isinstance(graph, TypedRows) else None).sha256
     except UnknownNameError:
         known = ""
     if known or graph is None:
         return {"name": str(name), "sha256": known, "of": "card"}
     digest = hashlib.sha256()
-    for array in (graph.edge_index, graph.edge_weight, graph.y):
+    for array in _parts_of(graph):
         digest.update(b"-" if array is None else np.ascontiguousarray(array.numpy()).tobytes())
     return {"name": str(name), "sha256": digest.hexdigest(), "of": "edge_index, edge_weight, y"}
+
+
+def _parts_of(graph: Graph | TypedRows) -> list[Any]:
+    if isinstance(graph, TypedRows):
+        typed = graph.graph
+        return [*typed.edge_index.values(), *(typed.edge_weight.get(key) for key in typed.edge_types), typed.y]
+    return [graph.edge_index, graph.edge_weight, graph.y]

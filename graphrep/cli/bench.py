@@ -15,7 +15,9 @@ __all__ = ["bench"]
 
 @guarded
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend")],
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend | hetero")
+    ],
     *,
     datasets: Annotated[
         str | None, typer.Option("--datasets", metavar="NAME,...", help="sets with a recipe  [its own]")
@@ -45,6 +47,7 @@ def bench(
     Examples
       graphrep bench contrastive --datasets cora --runs 10
       graphrep bench contrastive --methods grace,gca,costa --set epochs=100 -o quick.json
+      graphrep bench hetero --datasets acm --methods meow,ablations --runs 5
     """  # noqa: D301
     from graphrep.cli.benching import SUITES, run_suite
     from graphrep.cli.settings import parse_sets

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from graphrep.cli.benching_clusters import cluster_line, cluster_run, cluster_table
+from graphrep.cli.benching_hetero import hetero_line, hetero_run, hetero_table
 from graphrep.cli.benching_recommend import find_interactions, recommend_line, recommend_run, recommend_table
 from graphrep.cli.console import Console, to_json
 from graphrep.cli.graphs import find_graph
 from graphrep.cli.judging import mean_std
+from graphrep.cli.plan import whole_numbers
 from graphrep.cli.runs import command_line, write_text
 from graphrep.cli.system import describe, peak_memory, reset_peak_memory, use_threads, versions
+from graphrep.cli.typed import find_typed
 from graphrep.errors import FileFormatError, MissingLabelsError, UnknownNameError
 from graphrep.recipes import Recipe, recipe, recipe_names
 from graphrep.registry import METHODS
@@ -52,7 +55,7 @@ class Suite:
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
     protocols: tuple[str, ...] = ()  # of embeddings
-    task: str = "embed"  # or "cluster", "recommend": what is judged
+    task: str = "embed"  # or "cluster", "recommend", "hetero": what is judged
 
 
 def _with_pot(method: str, title: str, weight: float) -> tuple[Variant, ...]:
@@ -116,6 +119,21 @@ SUITES: dict[str, Suite] = {
         methods=("lightgcl", "lightgcn", "simgcl", "mf", "popularity"),
         datasets=("lastfm", "yelp_sparse", "gowalla", "amazon_beauty"),
         task="recommend",
+    ),
+    "hetero": Suite(
+        variants={
+            "meow": (Variant("MEOW", "meow"),),
+            "ablations": (
+                Variant("MEOW, no weights", "meow", {"weights": "none"}),
+                Variant("MEOW, no prototypes", "meow", {"prototype_weight": 0.0}),
+                Variant("MEOW, coarse only", "meow", {"views": "coarse"}),
+            ),
+            "adameow": (Variant("AdaMEOW", "adameow"),),
+            "heco": (Variant("HeCo", "heco"),),
+        },
+        methods=("meow", "ablations", "adameow", "heco"),
+        datasets=("acm", "dblp", "imdb", "freebase"),
+        task="hetero",
     ),
 }
 
@@ -193,6 +211,8 @@ def run_suite(
 def _data(dataset: str, suite: Suite, data_dir: Path | None) -> Any:
     if suite.task == "recommend":
         return find_interactions(dataset, data_dir)
+    if suite.task == "hetero":
+        return find_typed(dataset, data_dir=data_dir)
     return find_graph(dataset, data_dir=data_dir)
 
 
@@ -200,10 +220,15 @@ def _judged(job: _Job, data: Any, suite: Suite) -> dict[str, Any]:
     if suite.task == "embed":
         return _run(job, data, suite.protocols)
     method = METHODS[job.variant.method].load()
-    params = {name: tuple(v) if isinstance(v, list) else v for name, v in job.params.items()}
+    defaults = method._parameters()
+    counted = {name: whole_numbers(value, defaults.get(name)) for name, value in job.params.items()}
+    params = {name: tuple(v) if isinstance(v, list) else v for name, v in counted.items()}
     head = {**job.key, "method": job.variant.method}
     if suite.task == "recommend":
         return {**head, **recommend_run(method, params, data)}
+    if suite.task == "hetero":
+        found = _recipe(job.variant, job.dataset)
+        return {**head, **hetero_run(method, params, found.eval if found else {}, job.dataset, data)}
     return {**head, **cluster_run(method, params, job.dataset, data)}
 
 
@@ -289,7 +314,7 @@ def _line(row: Mapping[str, Any]) -> str:
     return f"{row['dataset']:<14} {row['label']:<26} seed {row['seed']:<3} {found}   {row['seconds']:.0f} s"
 
 
-_LINES = {"embed": _line, "cluster": cluster_line, "recommend": recommend_line}
+_LINES = {"embed": _line, "cluster": cluster_line, "recommend": recommend_line, "hetero": hetero_line}
 
 
 def _table(
@@ -301,6 +326,10 @@ def _table(
         return cluster_table(datasets, [variant.label for variant in variants], rows)
     if suite.task == "recommend":
         return recommend_table(datasets, {variant.label: variant.method for variant in variants}, rows)
+    if suite.task == "hetero":
+        plain = [variant for variant in variants if not variant.params]  # the numbers are of the whole method
+        recipes = {(v.label, d): found for v in plain for d in datasets if (found := _recipe(v, d))}
+        return hetero_table(datasets, [variant.label for variant in variants], rows, recipes)
     columns = [f"{name}: micro-F1 | macro-F1" for name in suite.protocols]
     head = ["data set", "method", "seeds", *" | ".join(columns).split(" | "), "published", "s / epoch", "peak GiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

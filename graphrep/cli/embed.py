@@ -98,6 +98,7 @@ def embed(
       graphrep embed edges.csv
       graphrep embed edges.csv.gz --dim 128 --weights 0,0,1,6.5 -o vectors.parquet
       graphrep embed blogcatalog --recipe fastrp/blogcatalog
+      graphrep embed library --method meow --set metapaths=PAP,PVP
       graphrep embed new.npz --model runs/train-grace-old
       graphrep embed --resume runs/embed-edges
 

@@ -18,11 +18,13 @@ from graphrep.cli.runs import RunFolder, command_line, write_text
 from graphrep.cli.settings import Settings, to_toml
 from graphrep.cli.system import describe, peak_memory, resolve_device, use_threads, versions
 from graphrep.cli.training import fit_trained
-from graphrep.errors import DeviceError
+from graphrep.cli.typed import TypedRows, announce_typed, find_typed, needs_types, published_recipe
+from graphrep.data.check import grouped
+from graphrep.errors import DeviceError, GraphrepError
 from graphrep.recipes import parameters
 
 if TYPE_CHECKING:
-    from graphrep.data import Graph
+    from graphrep.data import Graph, HeteroGraph
 
 __all__ = ["Outputs", "choose_device", "embed_run", "warm_up"]
 
@@ -45,13 +47,21 @@ class Run:
     """A run on its way: what the steps hand on."""
 
     settings: Settings
-    graph: Graph
+    graph: Graph | HeteroGraph
     model: Any
     plan: Plan
     folder: RunFolder
     device: str
     threads: int
     seconds: dict[str, float]
+
+    @property
+    def rows(self) -> Graph | TypedRows:
+        """The nodes that have vectors."""
+        from graphrep.data import HeteroGraph
+
+        graph = self.graph
+        return TypedRows.of(graph, self.settings["params"].get("target")) if isinstance(graph, HeteroGraph) else graph
 
 
 def embed_run(
@@ -78,15 +88,10 @@ def embed_run(
     if resume is not None and _finished(console, resume, run):
         return
     started = time.perf_counter()
-    graph = find_graph(str(run["graph"]), data_dir=run.get("data_dir"), read=settings["read"])
-    if run.get("features"):
-        from graphrep.cli.features import with_features
-
-        graph = with_features(graph, str(run["features"]), seed=int(settings["params"].get("seed", 0)))
+    graph = _find(settings)
     seconds = {"read": time.perf_counter() - started}
     plan = Plan.make(settings, graph, model, outputs.run_dir or resume)
-    for line in announce(graph, str(run["graph"])):
-        console.say(line)
+    _announce(console, settings, graph)
     check_memory(console, plan.memory, device)
     announce_needs(console, plan.estimate)
     if dry_run:
@@ -101,6 +106,42 @@ def embed_run(
         _finish(console, job, z, outputs)
     finally:
         folder.close()
+
+
+def _find(settings: Settings) -> Graph | HeteroGraph:
+    """The graph of the kind that the method takes.
+
+    Raises:
+        GraphrepError: features from elsewhere for a typed graph.
+    """
+    run = settings["run"]
+    where: dict[str, Any] = {"data_dir": run.get("data_dir"), "read": settings["read"]}
+    if needs_types(str(run["method"])):
+        if run.get("features"):
+            raise GraphrepError(
+                f"--features does not apply to {run['method']}, which knows several kinds of nodes.",
+                hint='features = "FILE" of [nodes.TYPE] in graph.toml',
+            )
+        return find_typed(str(run["graph"]), **where)
+    graph = find_graph(str(run["graph"]), **where)
+    if run.get("features"):
+        from graphrep.cli.features import with_features
+
+        graph = with_features(graph, str(run["features"]), seed=int(settings["params"].get("seed", 0)))
+    return graph
+
+
+def _announce(console: Console, settings: Settings, graph: Graph | HeteroGraph) -> None:
+    """Says what the graph is; of a named set, too, that there are published settings which were not asked for."""
+    from graphrep.data import HeteroGraph
+
+    run, name = settings["run"], str(settings["run"]["graph"])
+    for line in announce_typed(graph, name) if isinstance(graph, HeteroGraph) else announce(graph, name):
+        console.say(line)
+    if isinstance(graph, HeteroGraph) and not run.get("recipe"):
+        known = published_recipe(str(run["method"]), name)
+        if known:
+            console.say(f"  published settings for this set: --recipe {known}")
 
 
 def choose_device(settings: Settings) -> str:
@@ -161,7 +202,7 @@ def _compute(console: Console, job: Run, checkpoint_every: float) -> Any:
     if job.seconds["compile"] > 1:
         console.say(f"  compiled its loops in {job.seconds['compile']:.1f} s (kept for the next run)")
     head = f"{type(job.model).__name__}  dim {params.get('dim')}"
-    if "weights" in params:
+    if isinstance(params.get("weights"), list):  # of powers
         head += "  weights " + ",".join(f"{w:g}" for w in params["weights"])
     head += f"  backend {_backend(job.device)}  "
     console.say(f"{head:.<70} {job.seconds['compute']:.2f} s   peak {peak_memory() / 2**30:.2f} GiB")
@@ -234,13 +275,15 @@ def _finish(console: Console, job: Run, z: Any, outputs: Outputs) -> None:
         "eval": job.settings["eval"],
         "graphrep": graphrep.__version__,
     }
-    save_embeddings(plan.out, z, ids=job.graph.ids, settings=remembered, format=plan.format)
+    rows = job.rows
+    save_embeddings(plan.out, z, ids=rows.ids, settings=remembered, format=plan.format)
     job.seconds["write"] = time.perf_counter() - started
+    report = getattr(job.graph, "report", None)
     result = {
         "out": str(plan.out),
         "run": str(plan.run_dir),
-        "graph": job.graph.report.to_dict() if job.graph.report is not None else {"name": plan.name},
-        "num_nodes": job.graph.num_nodes,
+        "graph": report.to_dict() if report is not None else {"name": plan.name},
+        "num_nodes": rows.num_nodes,
         "num_edges": job.graph.num_edges,
         "dim": int(z.shape[1]),
         "method": run["method"],
@@ -259,6 +302,8 @@ def _finish(console: Console, job: Run, z: Any, outputs: Outputs) -> None:
             result["training"]["loss"] = history.epochs[-1].loss
     if hasattr(job.model, "labels_"):
         result["clusters"] = _clusters(console, job)
+    elif isinstance(rows, TypedRows):
+        result |= _typed_result(console, rows, job.model)
     _draw(job, z, outputs, result)
     job.folder.result(result)
     job.folder.drop_checkpoint()
@@ -274,6 +319,16 @@ def _finish(console: Console, job: Run, z: Any, outputs: Outputs) -> None:
     console.finish(result, path=plan.out)
 
 
+def _typed_result(console: Console, rows: TypedRows, model: Any) -> dict[str, Any]:
+    """What there is to know beside the vectors: the type, notes, and how much each meta-path counts."""
+    shares = {path: [round(share, 4) for share in pair] for path, pair in getattr(model, "attention_", {}).items()}
+    for path, pair in shares.items():
+        console.say(f"  {path:<40} attention " + " + ".join(f"{share:.3f}" for share in pair))
+    for note in model.notes_:
+        console.say(f"  {note}")
+    return {"node_type": rows.node_type, "attention": shares, "notes": list(model.notes_)}
+
+
 def _clusters(console: Console, job: Run) -> dict[str, Any]:
     """Writes the labels of a clusterer into the run's folder, and says what there is to know of them."""
     import csv
@@ -283,7 +338,7 @@ def _clusters(console: Console, job: Run) -> dict[str, Any]:
 
     model, path, text = job.model, job.plan.run_dir / "clusters.csv", io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = [id_array(job.graph.ids, job.graph.num_nodes).tolist(), model.labels_.tolist()]
+    columns = [id_array(job.rows.ids, job.rows.num_nodes).tolist(), model.labels_.tolist()]
     if model.probabilities_ is not None:
         columns.append([f"{share:.6g}" for share in model.probabilities_.amax(1).tolist()])
     names = ("id", "cluster", "share")[: len(columns)]
@@ -308,13 +363,14 @@ def _draw(job: Run, z: Any, outputs: Outputs, result: dict[str, Any]) -> None:
     started = time.perf_counter()
     seed = int(job.settings["params"].get("seed", 0))
     vectors = np.asarray(z.float() if hasattr(z, "float") else z)
-    shown = Shown(job.graph, vectors, projection=outputs.projection, seed=seed)
+    rows = job.rows
+    shown = Shown(rows, vectors, projection=outputs.projection, seed=seed)
     facts = [(name, f"{value:.2f}") for name, value in job.seconds.items()]
     facts.append(("peak memory", f"{result['peak_memory_bytes'] / 2**30:.2f} GiB"))
     facts.append(("threads", str(job.threads)))
     write_outputs(
         shown,
-        title=f"{job.plan.name}: {result['dim']} numbers for each of {job.graph.num_nodes:,} nodes".replace(",", " "),
+        title=f"{job.plan.name}: {result['dim']} numbers for each of {grouped(rows.num_nodes)} nodes",
         subtitle=f"graphrep {graphrep.__version__}, {type(job.model).__name__}. Vectors: {job.plan.out}",
         facts={"Seconds": facts},
         settings={"method": job.settings["run"]["method"], **job.settings["params"]},

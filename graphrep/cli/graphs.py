@@ -44,15 +44,16 @@ def find_graph(graph: str, *, data_dir: Path | None = None, read: Mapping[str, A
 
 
 def inside_folder(graph: str) -> str:
-    """The one graph file in a folder; anything else (a folder of OGB or without graph files, too) is returned as it is.
+    """The one graph file in a folder; anything else (a folder of OGB, of relations, without graph files) as it is.
 
     Raises:
         FileFormatError: the folder holds several.
     """
+    from graphrep.data._folder_layout import is_typed_folder
     from graphrep.data.ogb import raw_folder
     from graphrep.data.read import READERS
 
-    if not Path(graph).is_dir() or raw_folder(Path(graph)) is not None:
+    if not Path(graph).is_dir() or raw_folder(Path(graph)) is not None or is_typed_folder(Path(graph)):
         return graph
     files = sorted(path for path in Path(graph).iterdir() if READERS.keys() & {s.lower() for s in path.suffixes})
     if len(files) > 1:

@@ -10,10 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from graphrep.cli.aligned import checksum, edges_of_rows, labels_of_rows, split_of_rows
+from graphrep.cli.aligned import checksum, edges_of_rows, labels_of_rows, split_of_rows, typed_splits_of_rows
 from graphrep.cli.console import Console, to_json
-from graphrep.cli.judging import PROBES, PROTOCOLS, check_protocol, judge_clusters, judge_links, judge_probe
-from graphrep.cli.judging_model import compactness_result, judge_model, model_graph
+from graphrep.cli.judging import (
+    PROBES,
+    PROTOCOLS,
+    check_protocol,
+    judge_clusters,
+    judge_links,
+    judge_probe,
+    judge_probe_splits,
+)
+from graphrep.cli.judging_model import compactness_result, judge_model, model_graph, require_two_views
 from graphrep.cli.judging_saved import judge_assignments, judge_reconstruction, judge_scores, judge_spectrum
 from graphrep.cli.links import uniform_negatives
 from graphrep.cli.model_files import ModelFiles
@@ -21,6 +29,7 @@ from graphrep.cli.nodes import id_array
 from graphrep.cli.runs import command_line, write_text
 from graphrep.cli.system import describe, peak_memory, use_threads, versions
 from graphrep.cli.tables import file_kind, link_columns, saved_clusters
+from graphrep.cli.typed import TypedRows, find_typed, is_typed, needs_types
 from graphrep.cli.verdict import print_result
 from graphrep.errors import GraphrepError, UnknownNameError
 from graphrep.recipes import Recipe, recipe, recipe_names
@@ -28,6 +37,8 @@ from graphrep.recipes import Recipe, recipe, recipe_names
 __all__ = ["Request", "judge_file"]
 
 Array = np.ndarray[Any, Any]
+_GIVEN_SPLIT = ("gca", "dmgi", "planetoid")  # defined on a split that comes with the data
+_ON_EDGES = ("links", "reconstruction")
 _OF_KIND = {"clusters": "clusters", "scores": "links", "model": "compactness"}  # what is judged without embeddings
 
 
@@ -81,7 +92,7 @@ def judge_file(console: Console, path: Path, request: Request) -> None:
         source = None  # its numbers are of another protocol
     if subject.model is None:
         _refuse_model_options(request)
-        graph = _graph(request)
+        graph = _graph(request, subject.settings)
         result = _judge(subject, name, request, graph, source)
     else:
         request, graph, result = _judge_model(path, subject.model, request)
@@ -158,9 +169,14 @@ def _recipe(name: str | None, *, asked: bool) -> Recipe | None:
     return recipe(name) if name and (asked or name in recipe_names()) else None
 
 
-def _graph(request: Request) -> Any:
+def _graph(request: Request, settings: Mapping[str, Any]) -> Any:
+    """The graph; of one with several kinds of nodes, the rows of the type that was embedded."""
     if request.dataset is None:
         return None
+    typed = needs_types(str(settings.get("method")))
+    if typed or is_typed(request.dataset):
+        target = settings.get("params", {}).get("target") if typed else None
+        return TypedRows.of(find_typed(request.dataset, data_dir=request.data_dir), target)
     from graphrep.cli.graphs import find_graph
 
     return find_graph(request.dataset, data_dir=request.data_dir)
@@ -173,14 +189,19 @@ def _judge(subject: _Subject, name: str, request: Request, graph: Any, source: R
     if subject.clusters is not None:
         labelled = request.labels is not None or (graph is not None and graph.y is not None)
         y = labels_of_rows(ids, request.labels, graph, dataset) if labelled else None
-        edges = None if graph is None else edges_of_rows(graph, ids, str(dataset))
+        edges = None if graph is None or isinstance(graph, TypedRows) else edges_of_rows(graph, ids, str(dataset))
         return judge_assignments(subject.clusters, y, edges)
     z = subject.vectors
     assert z is not None
+    if isinstance(graph, TypedRows) and name in _ON_EDGES:
+        raise GraphrepError(
+            f"Protocol {name} needs edges between the embedded nodes, and {dataset} has them between types.",
+            hint="--protocol dmgi or clusters",
+        )
     if name == "links":
         return _links(z, ids, request, graph)
     if name == "spectrum":
-        edges = None if graph is None else edges_of_rows(graph, ids, str(dataset))
+        edges = None if graph is None or isinstance(graph, TypedRows) else edges_of_rows(graph, ids, str(dataset))
         return judge_spectrum(z, edges, seed=request.seed)
     if name == "reconstruction":
         if graph is None:
@@ -202,6 +223,9 @@ def _judge(subject: _Subject, name: str, request: Request, graph: Any, source: R
         return {key: value for key, value in result.items() if key not in ("labels", "mapped")}
     assert name in PROBES
     chosen = {**(source.eval if source else {}), **options}
+    if isinstance(graph, TypedRows) and name in _GIVEN_SPLIT and not _is_split_file(request.split):
+        splits = typed_splits_of_rows(ids, graph, str(dataset), only=request.split)
+        return judge_probe_splits(z, y, name, chosen, splits, first_seed=request.seed)
     return judge_probe(z, y, name, chosen, first_seed=request.seed, split=_split(name, ids, request, graph))
 
 
@@ -223,6 +247,7 @@ def _refuse_model_options(request: Request) -> None:
 def _judge_model(folder: Path, model: Any, request: Request) -> tuple[Request, Any, dict[str, Any]]:
     """The request with the name of its graph, the graph, and what was found; files are written."""
     request.files.check()
+    require_two_views(folder, model)
     graph, name = model_graph(
         folder, model, dataset=request.dataset, features=request.features, data_dir=request.data_dir
     )
@@ -238,9 +263,13 @@ def _split(name: str, ids: Array, request: Request, graph: Any) -> Any:
         return None
     if request.split is not None:
         return split_of_rows(ids, Path(request.split), graph, request.dataset)
-    if name not in ("gca", "dmgi", "planetoid"):
+    if name not in _GIVEN_SPLIT:
         return None
     return split_of_rows(ids, None, graph, request.dataset)
+
+
+def _is_split_file(split: str | None) -> bool:
+    return split is not None and (split == "random" or Path(split).suffix != "")
 
 
 def _links(z: Array, ids: Array, request: Request, known: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ __all__ = [
     "judge_clusters",
     "judge_links",
     "judge_probe",
+    "judge_probe_splits",
     "mean_std",
     "published_cell",
 ]
@@ -126,6 +127,17 @@ def judge_probe(
     }
 
 
+def judge_probe_splits(
+    z: Any, y: Any, protocol: str, options: Mapping[str, Any], splits: Mapping[str, Any], *, first_seed: int = 0
+) -> dict[str, Any]:
+    """:func:`judge_probe` on several given splits: one row each, with its name as ``split``."""
+    found = {
+        name: judge_probe(z, y, protocol, options, first_seed=first_seed, split=split) for name, split in splits.items()
+    }
+    rows = [{**row, "split": name} for name, one in found.items() for row in one["rows"]]
+    return {**next(iter(found.values())), "rows": rows}
+
+
 def judge_clusters(z: Any, y: Any, *, k: int | None, seeds: Sequence[int]) -> dict[str, Any]:
     """k-means clusters of the raw vectors against the classes of `y`: mean and std over k-means seeds.
 
@@ -175,23 +187,32 @@ def judge_links(z: Array, positive: Array, negative: Array, *, score: str) -> di
     return {"protocol": "links", "about": about, "auc": result.auc, "ap": result.ap, "hits": hits}
 
 
-def published_cell(published: Mapping[str, Any], ratio: float | None) -> str:
+def published_cell(published: Mapping[str, Any], ratio: float | None, split: str = "") -> str:
     """The authors' micro and macro F1 (%) at a share of labels, or nothing.
 
     Args:
-        published: lists ``ratios``, ``micro_f1`` and ``macro_f1`` of one length; one number each without ratios.
+        published: lists ``ratios``, ``micro_f1`` and ``macro_f1`` of one length; one number each without ratios; or
+            ``labels``, numbers of labelled nodes per class, in their place.
         ratio: share of labels between 0 and 1; None where the split was given.
+        split: its name, where several were given: the labelled nodes per class.
 
     Example:
         >>> published_cell({"ratios": [0.1, 0.5], "micro_f1": [37.23, 41.22], "macro_f1": [22.81, 27.53]}, 0.5)
         '41.22 / 27.53'
+        >>> published_cell({"labels": [20, 40], "micro_f1": [88.1, 87.5], "macro_f1": [88.6, 87.6]}, None, "40")
+        '87.50 / 87.60'
     """
+    if "labels" in published:
+        names = [str(count) for count in published["labels"]]
+        return _published_at(published, names.index(split)) if split in names else ""
     ratios: list[float | None] = [float(r) for r in published.get("ratios", ())]
     if not ratios and published.get("micro_f1"):
         ratios = [ratio]
     same = (r == ratio or (r is not None and ratio is not None and abs(r - ratio) < 1e-9) for r in ratios)
     place = next((i for i, found in enumerate(same) if found), None)
-    if place is None:
-        return ""
+    return "" if place is None else _published_at(published, place)
+
+
+def _published_at(published: Mapping[str, Any], place: int) -> str:
     found = [published.get(name, ()) for name in ("micro_f1", "macro_f1")]
     return " / ".join(f"{values[place]:.2f}" if place < len(values) else "-" for values in found)

@@ -14,9 +14,12 @@ from graphrep.errors import GraphrepError
 
 if TYPE_CHECKING:
     from graphrep.data import Graph
-    from graphrep.methods import CompactnessReport, TrainedEstimator
+    from graphrep.methods import CompactnessReport, TrainedEstimator, TwoViewEstimator
 
-__all__ = ["COLUMNS", "MEANINGS", "bucket_name", "compactness_result", "compactness_rows", "judge_model", "model_graph"]
+__all__ = [
+    "COLUMNS", "MEANINGS", "bucket_name", "compactness_result", "compactness_rows", "judge_model", "model_graph",
+    "require_two_views",
+]  # fmt: skip
 
 COLUMNS = ("in-edges", "nodes", "certified", "fragile", "badly trained", "clean", "bound", "official")
 MEANINGS = {
@@ -65,6 +68,15 @@ def judge_model(folder: Path, model: TrainedEstimator, graph: Graph, *, drop_rat
     Raises:
         GraphrepError: the model makes no two views, a layer cannot be bounded, or the graph does not fit.
     """
+    return require_two_views(folder, model).compactness(graph, drop_rate=drop_rate)
+
+
+def require_two_views(folder: Path, model: TrainedEstimator) -> TwoViewEstimator:
+    """The model, when it makes two views.
+
+    Raises:
+        GraphrepError: it does not.
+    """
     from graphrep.methods import TwoViewEstimator
 
     if not isinstance(model, TwoViewEstimator):
@@ -72,7 +84,7 @@ def judge_model(folder: Path, model: TrainedEstimator, graph: Graph, *, drop_rat
             f"Protocol compactness judges models of two views; {folder} holds one of {type(model).__name__}.",
             hint="graphrep train grace GRAPH makes one",
         )
-    return model.compactness(graph, drop_rate=drop_rate)
+    return model
 
 
 def compactness_result(report: CompactnessReport, method: str, graph: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from graphrep.registry import METHODS, suggest
 __all__ = ["list_names"]
 
 KINDS = ("methods", "datasets", "objectives", "encoders", "recipes")
-NEEDS = ("features", "labels", "text")
+NEEDS = ("features", "labels", "text", "hetero")
 _ROLE = re.compile(r":\w+:`(?:~[\w.]*?(\w+)|([\w.]+))`")
 _TWIN = re.compile(r":func:`(\w+)` as a module\.")
 
@@ -34,7 +34,7 @@ def list_names(
     needs: Annotated[
         str | None,
         typer.Option(
-            "--needs", metavar="NAME", help="features | labels | text: methods that need it, sets that have it"
+            "--needs", metavar="NAME", help="features | labels | text | hetero: methods that need it, sets that have it"
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -92,6 +92,7 @@ def _datasets(task: str | None, needs: str | None, data_dir: Path | None) -> lis
     rows = []
     for card in list_datasets(task=task):
         has = {"features": card.features > 0, "labels": card.classes > 0, "text": card.text}
+        has["hetero"] = card.kind == "hetero"
         if needs is not None and not has[needs]:
             continue
         here = not card.file or any((root / card.file).is_file() for root in roots)

@@ -34,7 +34,10 @@ __all__ = [
     "Verbose",
 ]
 
-_FORMS = "a file, a folder with one, a data set's name, nx:karate_club_graph, ogb:ogbn-arxiv, or pyg:Planetoid/Cora"
+_FORMS = (
+    "a file, a folder with one or (meow, heco) with a table per relation, a data set's name, nx:karate_club_graph, "
+    "ogb:ogbn-arxiv, or pyg:Planetoid/Cora"
+)
 
 GraphArgument = Annotated[str | None, typer.Argument(metavar="GRAPH", help=_FORMS, show_default=False)]
 Method = Annotated[str | None, typer.Option("--method", "-m", metavar="NAME", help="what computes it  [fastrp]")]

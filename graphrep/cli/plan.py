@@ -17,9 +17,9 @@ from graphrep.recipes import check_params, parameters, recipe
 from graphrep.registry import METHODS, lookup, suggest
 
 if TYPE_CHECKING:
-    from graphrep.data import Graph
+    from graphrep.data import Graph, HeteroGraph
 
-__all__ = ["Plan", "announce_needs", "build", "check_memory", "gather", "plain"]
+__all__ = ["Plan", "announce_needs", "build", "check_memory", "gather", "plain", "whole_numbers"]
 
 FORMATS = {"npz": ".npz", "npy": ".npy", "csv": ".csv", "parquet": ".parquet", "w2v": ".w2v"}
 LONG = 5.0  # seconds; longer runs are announced
@@ -74,13 +74,26 @@ def build(settings: Settings) -> Any:
     if "dtype" in settings["params"] and "dtype" not in known and "precision" in known:  # --precision of embed
         settings["params"]["precision"] = settings["params"].pop("dtype")
     check_params(method, settings["params"])
-    params = {name: _to_dtype(name, value) for name, value in settings["params"].items()}
+    params = {name: _to_dtype(name, whole_numbers(value, known[name])) for name, value in settings["params"].items()}
     kind = METHODS[method].load()
     if not hasattr(kind, "fit_transform"):  # a clusterer that makes no vectors
         raise _no_embedding(method, METHODS[method].task)
     model = kind(**params)
     settings["params"] = {name: plain(value) for name, value in model.get_params().items() if value is not None}
     return model
+
+
+def whole_numbers(value: Any, default: Any) -> Any:
+    """A list of whole numbers as integers where the method's default is of integers; ``--set`` makes floats of them.
+
+    Example:
+        >>> whole_numbers([100.0, 300.0], (5, 10)), whole_numbers([1.0, 2.0], (0.5,))
+        ([100, 300], [1.0, 2.0])
+    """
+    counts = default if isinstance(default, tuple) and default else (default,)
+    if isinstance(value, list) and all(type(number) is int for number in counts):
+        return [int(item) if isinstance(item, float) and item.is_integer() else item for item in value]
+    return value
 
 
 def _to_dtype(name: str, value: Any) -> Any:
@@ -124,7 +137,7 @@ class Plan:
     estimate: dict[str, Any]
 
     @classmethod
-    def make(cls, settings: Settings, graph: Graph, model: Any, run_dir: Path | None) -> Plan:
+    def make(cls, settings: Settings, graph: Graph | HeteroGraph, model: Any, run_dir: Path | None) -> Plan:
         """Chooses paths and asks the method for its needs; completes ``settings["run"]`` with them."""
         from graphrep.data.embeddings import embedding_format
 
@@ -159,9 +172,9 @@ class Plan:
         console.finish({**payload, "dry_run": True}, path=self.out)
 
 
-def estimate(model: Any, graph: Graph) -> dict[str, Any]:
+def estimate(model: Any, graph: Graph | HeteroGraph) -> dict[str, Any]:
     """What the method says it needs for this graph; empty for a method that cannot tell."""
-    if not hasattr(model, "estimate"):
+    if not hasattr(model, "estimate") or isinstance(graph.num_nodes, Mapping):
         return {}
     found = model.estimate(
         graph.num_nodes, graph.num_edges, weighted=graph.edge_weight is not None, num_features=graph.num_features

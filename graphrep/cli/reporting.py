@@ -10,6 +10,7 @@ import numpy as np
 
 from graphrep.cli.nodes import id_array
 from graphrep.cli.report import Picture, Report, Table, make_picture, save_png, write_report
+from graphrep.cli.typed import TypedRows, typed_facts
 from graphrep.data.check import grouped
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ class Shown:
     """A graph with its vectors, as pictures and tables need them.
 
     Args:
-        graph: the graph that was embedded.
+        graph: the graph that was embedded, or its nodes of the type that was.
         z: (N, d) vectors.
         projection: ``pca`` or ``umap``.
         seed: of the drawing order (and of UMAP).
     """
 
-    def __init__(self, graph: Graph, z: Array, *, projection: str = "pca", seed: int = 0) -> None:
+    def __init__(self, graph: Graph | TypedRows, z: Array, *, projection: str = "pca", seed: int = 0) -> None:
         self.graph = graph
         self.z = z
         self.names = id_array(graph.ids, graph.num_nodes).tolist()
@@ -63,8 +64,10 @@ def one_label(y: Any) -> Array | None:
     return np.where(labels.any(1), rarest.astype(str), "none")
 
 
-def degrees(graph: Graph) -> Array:
-    """(N,) number of stored edges that leave each node."""
+def degrees(graph: Graph | TypedRows) -> Array:
+    """(N,) number of stored edges that leave each node; of all relations at it where there are several."""
+    if isinstance(graph, TypedRows):
+        return graph.degree
     return np.bincount(graph.edge_index[0].numpy(), minlength=graph.num_nodes)
 
 
@@ -102,8 +105,10 @@ def _examples(shown: Shown) -> list[int]:
     return chosen + [int(i) for i in order if int(i) not in chosen][: _EXAMPLES - len(chosen)]
 
 
-def graph_facts(graph: Graph) -> list[tuple[str, str]]:
+def graph_facts(graph: Graph | TypedRows) -> list[tuple[str, str]]:
     """What the page says of the graph."""
+    if isinstance(graph, TypedRows):
+        return typed_facts(graph)
     undirected = graph.is_undirected()
     count = graph.num_edges
     if undirected:

@@ -58,7 +58,19 @@ KEYS: dict[str, tuple[str, ...]] = {
         "min_rating",
         "index",
     ),
-    "eval": ("protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver"),
+    "eval": (
+        "protocol",
+        "C",
+        "c",
+        "ratios",
+        "shuffles",
+        "seeds",
+        "multilabel",
+        "normalize",
+        "solver",
+        "lr",
+        "weight_decay",
+    ),
 }
 
 

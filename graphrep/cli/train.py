@@ -40,7 +40,11 @@ def train(
     ] = None,
     graph: Annotated[
         str | None,
-        typer.Argument(metavar="GRAPH", help="a file, a data set's name, or nx:NAME", show_default=False),
+        typer.Argument(
+            metavar="GRAPH",
+            help="a file, a data set's name, or nx:NAME; or (meow, heco) a folder with a table per relation",
+            show_default=False,
+        ),
     ] = None,
     *,
     dim: Annotated[int | None, typer.Option("--dim", "-d", metavar="N", help="numbers per node")] = None,
@@ -81,6 +85,7 @@ def train(
     Examples
       graphrep train grace cora --set pot=true
       graphrep train --recipe gca/citeseer --seed 3
+      graphrep train meow library --set metapaths="author>paper>author"
       graphrep train --resume runs/train-grace-cora
 
     Later beats earlier: recipe, config file, options, --set.

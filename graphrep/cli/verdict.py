@@ -70,13 +70,15 @@ def _mrr(result: Mapping[str, Any]) -> str:
 
 
 def _print_probe(console: Console, rows: Sequence[Mapping[str, Any]], published: Mapping[str, Any]) -> None:
-    shown = [(row, published_cell(published, row["labelled"])) for row in rows]
+    shown = [(row, published_cell(published, row["labelled"], row.get("split", ""))) for row in rows]
     theirs = any(cell for _, cell in shown)
     with_auc = any("auc" in row for row in rows)
     head = f"  {'labelled':>8}   {'micro-F1 %':<16} {'macro-F1 %':<16}" + (f" {'AUC %':<16}" if with_auc else "")
     console.say((head + (" published micro / macro" if theirs else "")).rstrip())
     for row, cell in shown:
-        share = "given" if row["labelled"] is None else f"{100 * row['labelled']:g} %"
+        share = row.get("split") or "given"
+        if row["labelled"] is not None:
+            share = f"{100 * row['labelled']:g} %"
         names = ("micro_f1", "macro_f1", *(["auc"] if with_auc else []))
         cells = " ".join(f"{mean_std(row[name], row[f'{name}_std']):<16}" for name in names)
         console.say(f"  {share:>8}   {cells} {cell}".rstrip())

@@ -34,6 +34,7 @@ _NAMES = {
     "load": "datasets",
     "load_embeddings": "embeddings",
     "open_graph": "read",
+    "open_hetero": "read",
     "read_interactions": "ratings",
     "save_embeddings": "embeddings",
     "split_edges": "split",

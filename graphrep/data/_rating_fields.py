@@ -10,7 +10,7 @@ import numpy as np
 
 from graphrep.errors import FileFormatError, NonFiniteError
 
-__all__ = ["Numbering", "as_moment", "as_rating"]
+__all__ = ["Numbering", "as_moment", "as_rating", "ids_of_words"]
 
 Array = np.ndarray[Any, Any]
 
@@ -32,16 +32,17 @@ class Numbering:
 
     def finished(self) -> tuple[Array, Array]:
         """Numbers (R,) and ids, ascending: integers if all of them are written as such, else text."""
-        return _sorted(_ids(list(self._known)), np.frombuffer(self._rows, np.int64))
+        return _sorted(ids_of_words(list(self._known)), np.frombuffer(self._rows, np.int64))
 
 
-def _ids(words: list[str]) -> Array:
+def ids_of_words(words: list[str]) -> Array:
+    """Distinct ids as integers if all of them are written as such, else as text: 007 and 7 are two ids."""
     try:
         numbers = [int(word) for word in words]
     except ValueError:
         return np.array(words, dtype=np.str_)
     same = all(str(number) == word for number, word in zip(numbers, words, strict=True))
-    if not same or any(abs(number) >= 2**63 for number in numbers):  # 007 and 7 are two ids
+    if not same or any(abs(number) >= 2**63 for number in numbers):
         return np.array(words, dtype=np.str_)
     return np.array(numbers, dtype=np.int64)
 

@@ -13,7 +13,7 @@ from graphrep.data._bytes import text_bytes
 from graphrep.data._rating_columns import Columns, Wanted, find_columns, has_names
 from graphrep.errors import EmptyGraphError, FileFormatError, UnknownNameError
 
-__all__ = ["TextRows", "open_text"]
+__all__ = ["TextRows", "decoded", "head_lines", "open_text", "separator_of", "split_rows"]
 
 _SEPARATORS = ("::", "\t", ";", ",", "|", " ")  # in order of preference; a space stands for any run of white space
 _SPOKEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "pipe": "|", "space": " "}
@@ -41,7 +41,7 @@ class TextRows:
         Raises:
             FileFormatError: a row of another length.
         """
-        rows = _split(io.StringIO(self._text), self.separator)
+        rows = split_rows(io.StringIO(self._text), self.separator)
         if self.header:
             next(rows, None)
         if self.lists:
@@ -72,9 +72,9 @@ def open_text(path: Path, wanted: Wanted, *, sep: str | None = None, header: boo
         EmptyGraphError: no rows.
         UnknownNameError: no such column or separator.
     """
-    text = _decoded(path)
-    separator = _separator(sep, _head(text))
-    sample = [fields for _, fields in itertools.islice(_split(io.StringIO(text), separator), _SAMPLE)]
+    text = decoded(path)
+    separator = separator_of(sep, head_lines(text))
+    sample = [fields for _, fields in itertools.islice(split_rows(io.StringIO(text), separator), _SAMPLE)]
     if not sample:
         raise EmptyGraphError(f"{path.name} has no interactions.", hint="one per line: user,item[,rating[,time]]")
     told = any(column is not None for column in wanted.values())
@@ -87,7 +87,12 @@ def open_text(path: Path, wanted: Wanted, *, sep: str | None = None, header: boo
     return TextRows(path.name, text, separator, columns, header=named, lists=False)
 
 
-def _decoded(path: Path) -> str:
+def decoded(path: Path) -> str:
+    """The text of a file, plain or packed.
+
+    Raises:
+        FileFormatError: not a text file, or not UTF-8; the message has the line.
+    """
     raw = text_bytes(path)
     try:
         return raw.tobytes().decode("utf-8")
@@ -96,12 +101,13 @@ def _decoded(path: Path) -> str:
         raise FileFormatError(f"{path.name}, line {line}: not UTF-8 text.", hint="save it as UTF-8") from error
 
 
-def _head(text: str) -> list[str]:
+def head_lines(text: str) -> list[str]:
+    """The first lines that are not blank."""
     lines = (line.rstrip("\n") for line in io.StringIO(text))
     return list(itertools.islice((line for line in lines if line.strip()), _SAMPLE))
 
 
-def _split(lines: io.StringIO, separator: str) -> Iterator[tuple[int, list[str]]]:
+def split_rows(lines: io.StringIO, separator: str) -> Iterator[tuple[int, list[str]]]:
     """(line, stripped fields) of lines that are not blank, without comments at the top."""
     if len(separator) == 1 and separator != " ":
         reader = csv.reader(lines, delimiter=separator)
@@ -117,7 +123,12 @@ def _split(lines: io.StringIO, separator: str) -> Iterator[tuple[int, list[str]]
         yield number, fields
 
 
-def _separator(sep: str | None, lines: list[str]) -> str:
+def separator_of(sep: str | None, lines: list[str]) -> str:
+    """The character or word called `sep`, else the separator that fits most lines.
+
+    Raises:
+        UnknownNameError: `sep` separates nothing.
+    """
     if sep is not None:
         found = _SPOKEN.get(sep.lower(), sep)
         if not found or "\n" in found or found == '"':
@@ -125,7 +136,7 @@ def _separator(sep: str | None, lines: list[str]) -> str:
         return found
 
     def fitting(separator: str) -> int:
-        rows = _split(io.StringIO("\n".join(lines)), separator)
+        rows = split_rows(io.StringIO("\n".join(lines)), separator)
         counts = Counter(len(fields) for _, fields in rows)
         common, how_many = max(counts.items(), key=lambda item: item[1], default=(0, 0))
         return how_many if common > 1 else 0

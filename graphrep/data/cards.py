@@ -124,8 +124,10 @@ def list_datasets(*, task: str | None = None, family: str | None = None, kind: s
     return [c for c in _cards().values() if all(v is None or getattr(c, k) == v for k, v in wanted.items())]
 
 
-def resolve(name: str) -> str:
+def resolve(name: str, *, kind: str | None = None) -> str:
     """The full name of a data set: as given with its family, else in the first family (:data:`FAMILIES`) that has it.
+
+    With `kind`, sets of that kind go before the others.
 
     Raises:
         UnknownNameError: no such data set; the message has the closest name.
@@ -133,22 +135,24 @@ def resolve(name: str) -> str:
     Example:
         >>> resolve("cora"), resolve("citeseer"), resolve("clustering/citeseer")
         ('planetoid/cora', 'planetoid/citeseer', 'clustering/citeseer')
+        >>> resolve("acm"), resolve("acm", kind="hetero")
+        ('clustering/acm', 'hetero/acm')
     """
     known = _cards()
     wanted = name.strip().lower()
     if wanted in known:
         return wanted
-    for full_name, entry in known.items():
-        if entry.name == wanted:
-            return full_name
+    same = [full_name for full_name, entry in known.items() if entry.name == wanted]
+    if same:
+        return min(same, key=lambda full_name: kind is not None and known[full_name].kind != kind)
     names = [entry.name for entry in known.values()]
     raise UnknownNameError(
         f'Unknown data set "{name}".{suggest(wanted, [*names, *known])}', hint="graphrep list datasets"
     )
 
 
-def card(name: str) -> Card:
-    """The card of a data set, by short or full name.
+def card(name: str, *, kind: str | None = None) -> Card:
+    """The card of a data set, by short or full name; `kind` as in :func:`resolve`.
 
     Raises:
         UnknownNameError: no such data set.
@@ -157,4 +161,4 @@ def card(name: str) -> Card:
         >>> card("karate").nodes
         34
     """
-    return _cards()[resolve(name)]
+    return _cards()[resolve(name, kind=kind)]

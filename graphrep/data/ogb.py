@@ -61,7 +61,8 @@ def read_ogb(folder: Path, *, weight: str | bool | int | None = None, **cleaning
     raw = raw_folder(folder)
     if raw is None:
         raise FileFormatError(
-            f"{folder} is a folder, but not one of OGB.", hint=f"a folder with raw/{_EDGES}; or name the file inside it"
+            f"{folder} is a folder, but not one of OGB.",
+            hint=f"a folder with raw/{_EDGES}; graph.toml in one with a table per relation; or name the file inside it",
         )
     if (raw / "triplet-type-list.csv.gz").is_file():
         raise FileFormatError(f"{raw.parent.name} has several node types.", hint="a set with one kind of node")

@@ -11,16 +11,18 @@ from typing import Any
 from torch import Tensor
 
 from graphrep.data._bytes import require_file
+from graphrep.data._folder_layout import is_typed_folder
 from graphrep.data.graph import Graph
+from graphrep.data.hetero import HeteroGraph
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, UnknownNameError
 
-__all__ = ["READERS", "as_graph", "open_graph", "read", "read_networkx"]
+__all__ = ["READERS", "as_graph", "open_graph", "open_hetero", "read", "read_networkx"]
 
 _TEXT, _NPZ = "graphrep.data.text:read_edge_list", "graphrep.data.npz:read_npz"
 _PARQUET, _FEATHER = "graphrep.data.tables:read_parquet", "graphrep.data.tables:read_feather"
 _GRAPHML, _GEXF, _GML = (f"graphrep.data.{kind}:read_{kind}" for kind in ("graphml", "gexf", "gml"))
 _JSON, _PT, _OGB = "graphrep.data.json_graph:read_json", "graphrep.interop.pt:read_pt", "graphrep.data.ogb:read_ogb"
-_H5AD = "graphrep.interop.anndata:read_h5ad"
+_H5AD, _FOLDER = "graphrep.interop.anndata:read_h5ad", "graphrep.data.hetero_folder:read_folder"
 READERS: dict[str, str] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".edges", ".edgelist", ".edge", ".el", ".dat"), _TEXT),
     ".npz": _NPZ,
@@ -76,8 +78,9 @@ def read(
             :mod:`graphrep.data.npz_kinds` describes. GraphML, GEXF, GML (with .gz too), networkx's JSON (node-link or
             adjacency): node attributes that are numbers at every node become features, ``y`` the labels. A ``.pt``
             file that holds one PyG ``Data``. AnnData's ``.h5ad``: ``obsp["connectivities"]``, and ``obsm["X_pca"]`` or
-            else ``X`` as features. A folder of an OGB data set. Or ``nx:karate_club_graph``, a graph that
-            networkx builds.
+            else ``X`` as features. A folder of an OGB data set. A folder with a table for each relation between several
+            kinds of nodes, and perhaps a ``graph.toml``, as :mod:`graphrep.data.hetero_folder` describes. Or
+            ``nx:karate_club_graph``, a graph that networkx builds.
         sep: separator of a text file; default: found out.
         header: whether the first row holds column names; default: found out.
         source: column of the sources, a number from 0 or a name; default the first.
@@ -96,9 +99,9 @@ def read(
         fill_nan: number that replaces NaN and infinity in features; default: they are refused.
 
     Returns:
-        A :class:`Graph`; for an archive of another kind a :class:`HeteroGraph`, :class:`Interactions`,
-        :class:`LinkSplit` or :class:`KnowledgeGraph`. Integer ids that are exactly 0..N-1 are not kept in ``ids``;
-        all others are.
+        A :class:`Graph`; for a folder of relations a :class:`HeteroGraph`; for an archive of another kind that,
+        :class:`Interactions`, :class:`LinkSplit` or :class:`KnowledgeGraph`. Integer ids that are exactly 0..N-1 are
+        not kept in ``ids``; all others are.
 
     Raises:
         FileFormatError, EdgeListError, EmptyGraphError: the file is missing, damaged, empty or not a graph; the
@@ -135,7 +138,7 @@ def read(
 def _reader(file: Path) -> str:
     """The reader for a file, by its extension, else by its first bytes."""
     if file.is_dir():
-        return _OGB
+        return _FOLDER if is_typed_folder(file) else _OGB
     suffixes = [s.lower() for s in file.suffixes]
     if suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
@@ -206,7 +209,7 @@ def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **o
 
     Raises:
         UnknownNameError: neither a file nor a known name.
-        DTypeError: the file or the data set is not a graph with one kind of node.
+        DTypeError: the file, the folder or the data set is not a graph with one kind of node.
         FileFormatError: the files of a named data set are not there; the hint says how to get them.
     """
     from graphrep.data.datasets import card, load
@@ -214,7 +217,11 @@ def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **o
 
     if not isinstance(spec, str | os.PathLike):
         return as_graph(spec)
+    from graphrep.data.coerce import not_a_graph
+
     text = str(spec)
+    if is_typed_folder(Path(text)):
+        raise not_a_graph(text, "HeteroGraph")
     if text.startswith("nx:") or Path(text).is_file() or raw_folder(Path(text)) is not None:
         return as_graph(read(text, **options))
     if text.startswith(("ogb:", "pyg:")):
@@ -226,8 +233,6 @@ def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **o
         require_file(Path(text))
     entry = card(text)
     if entry.kind != "graph" and options.get("edges") is None:
-        from graphrep.data.coerce import not_a_graph
-
         raise not_a_graph(f"{entry.full_name}, a data set of kind {entry.kind},", entry.kind)
     given = {key for key, value in options.items() if value not in (None, False)} - {"edges"}
     if given:
@@ -236,6 +241,45 @@ def open_graph(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **o
     return (
         graph.replace(edge_weight=None) if options.get("weight") is False and graph.edge_weight is not None else graph
     )
+
+
+def open_hetero(spec: Any, *, data_dir: str | os.PathLike[str] | None = None, **options: Any) -> HeteroGraph:
+    """The typed graph that a command's argument means: a folder of tables, a file, or the name of a data set.
+
+    Args:
+        spec: path or name; a short name means the data set with several kinds of nodes even where another family has
+            one of that name (``acm`` is ``hetero/acm`` here); other objects go through :func:`as_hetero`.
+        data_dir: where named data sets lie, see :func:`graphrep.load`.
+        options: of :func:`graphrep.read`, for folders and files; ``weight=False`` applies to all.
+
+    Raises:
+        UnknownNameError: neither a folder or file nor a known name.
+        DTypeError: what is there has one kind of node.
+        FileFormatError: the files of a named data set are not there; the hint says how to get it.
+    """
+    from graphrep.data.coerce import as_hetero
+    from graphrep.data.datasets import card, load
+
+    if not isinstance(spec, str | os.PathLike):
+        return as_hetero(spec)
+    text = str(spec)
+    if Path(text).exists() or _has_known_suffix(text) or text.startswith((".", "/", "~")):
+        if not Path(text).is_dir():
+            require_file(Path(text))
+        found, name = read(text, **options), text
+    else:
+        entry = card(text, kind="hetero")
+        given = {key for key, value in options.items() if value is not None and value is not False}
+        if given:
+            raise GraphrepError(f"{min(given)} applies to files, and {text} is a named data set.", hint="leave it out")
+        name = f"{entry.full_name}, a data set of kind {entry.kind},"
+        found = load(entry.full_name, data_dir=data_dir) if entry.kind == "hetero" else None
+    if not isinstance(found, HeteroGraph):
+        raise DTypeError(
+            f"{name} has no typed nodes and edges.",
+            hint="a folder with a table per relation, or a data set of kind hetero: graphrep list datasets",
+        )
+    return found.replace(edge_weight={}) if options.get("weight") is False else found
 
 
 def _has_known_suffix(text: str) -> bool:

@@ -26,7 +26,10 @@ from graphrep.errors import (
     NonFiniteError,
 )
 
-__all__ = ["arrow", "read_feather", "read_parquet", "write_parquet", "write_parquet_of_nodes"]
+__all__ = [
+    "arrow", "arrow_columns", "arrow_names", "is_arrow", "read_feather", "read_parquet", "write_parquet",
+    "write_parquet_of_nodes",
+]  # fmt: skip
 
 _BATCH = 1 << 20
 _INT64 = 2**63 - 1
@@ -61,6 +64,49 @@ def read_feather(path: Path, **options: Any) -> Graph:
     return _read(path, "feather", _open_feather, **options)
 
 
+def is_arrow(path: Path) -> bool:
+    """Whether the name of a file is that of a parquet or feather table."""
+    return path.suffix.lower() in _OPENERS
+
+
+def arrow_names(path: Path) -> list[str]:
+    """The names of a table's columns; errors as :func:`read_parquet`."""
+    kind, opener = _OPENERS[path.suffix.lower()]
+    pa = arrow(f"Reading {kind}")
+    require_file(path)
+    with _damage(path, kind), pa.OSFile(str(path), "rb") as file:
+        return [str(name) for name in opener(pa, file)[0].names]
+
+
+def arrow_columns(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """All columns by name: numbers as they are, with NaN where one is missing, everything else as objects.
+
+    Raises:
+        FileFormatError: not such a file, a damaged one, or two columns of one name.
+        MissingExtraError: no pyarrow.
+    """
+    kind, opener = _OPENERS[path.suffix.lower()]
+    pa = arrow(f"Reading {kind}")
+    require_file(path)
+    with _damage(path, kind), pa.OSFile(str(path), "rb") as file:
+        schema, batches = opener(pa, file)
+        if len(set(schema.names)) < len(schema.names):
+            raise FileFormatError(f"{path.name} has several columns of one name.", hint="rename them")
+        table = pa.Table.from_batches(list(batches(list(schema.names))), schema=schema)
+        return {str(name): _as_numpy(pa, table[name]) for name in schema.names}
+
+
+def _as_numpy(pa: Any, column: Any) -> np.ndarray[Any, Any]:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    flat = column.cast(kind)
+    if _is_number(pa, kind):
+        if column.null_count:
+            flat = flat.cast(pa.int8() if pa.types.is_boolean(kind) else kind).cast(pa.float64())
+        numbers: np.ndarray[Any, Any] = flat.to_numpy()
+        return numbers
+    return np.array([*flat.to_pylist(), None], dtype=object)[:-1]  # lists of one length must not become a matrix
+
+
 def _open_parquet(pa: Any, file: Any) -> tuple[Any, Any]:
     found = pa.parquet.ParquetFile(file, pre_buffer=False)
 
@@ -86,6 +132,12 @@ def _open_feather(pa: Any, file: Any) -> tuple[Any, Any]:
             yield part
 
     return found.schema, batches
+
+
+_OPENERS: dict[str, tuple[str, Any]] = {
+    **dict.fromkeys((".parquet", ".pq"), ("parquet", _open_parquet)),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), ("feather", _open_feather)),
+}
 
 
 def _read(

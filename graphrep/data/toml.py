@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["dumps"]
 
 
-def dumps(tables: Mapping[str, Mapping[str, Any]]) -> str:
+def dumps(tables: Mapping[str | tuple[str, ...], Mapping[str, Any] | Sequence[Mapping[str, Any]]]) -> str:
     """TOML text of tables of plain values; a key whose value is None is left out.
+
+    A name of several parts is that of a table inside others, and a list of tables is written as one after the other.
 
     Raises:
         TypeError: a value that TOML cannot hold.
@@ -20,12 +22,21 @@ def dumps(tables: Mapping[str, Mapping[str, Any]]) -> str:
         [params]
         dim = 8
         weights = [0.0, 1.0]
+        >>> print(dumps({("nodes", "a"): {"id": "id"}, "edges": [{"file": "a-b.csv"}]}), end="")
+        [nodes.a]
+        id = "id"
+        <BLANKLINE>
+        [[edges]]
+        file = "a-b.csv"
     """
     blocks = []
-    for table, values in tables.items():
-        lines = [f"{_key(key)} = {_value(value)}" for key, value in values.items() if value is not None]
-        if lines:
-            blocks.append("\n".join([f"[{_key(table)}]", *lines]) + "\n")
+    for table, content in tables.items():
+        name = ".".join(_key(part) for part in ((table,) if isinstance(table, str) else table))
+        head = f"[{name}]" if isinstance(content, Mapping) else f"[[{name}]]"
+        for values in [content] if isinstance(content, Mapping) else content:
+            lines = [f"{_key(key)} = {_value(value)}" for key, value in values.items() if value is not None]
+            if lines:
+                blocks.append("\n".join([head, *lines]) + "\n")
     return "\n".join(blocks)
 
 

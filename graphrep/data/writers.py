@@ -12,6 +12,9 @@ csv       .csv .tsv .txt       edges, weights (float32), ids: header ``source,ta
 parquet   .parquet .pq         edges, weights, ids: columns ``source``, ``target`` and ``weight``
 ========= ==================== ============================================================================
 
+A :class:`~graphrep.data.hetero.HeteroGraph` becomes a folder of csv or parquet tables with its ``graph.toml``, as
+:mod:`graphrep.data.hetero_folder` reads it.
+
 All but npz, pt and parquet may end in ``.gz`` too. Every stored entry of a graph becomes a row of csv and parquet, so
 that an undirected edge has two; the formats that can say "undirected" get it once.
 """
@@ -29,10 +32,11 @@ import numpy as np
 import torch
 
 from graphrep.data.graph import Graph
+from graphrep.data.hetero import HeteroGraph
 from graphrep.data.write import atomic_write
 from graphrep.errors import GraphrepError, UnknownNameError
 
-__all__ = ["FORMATS", "graph_format", "write"]
+__all__ = ["FORMATS", "feature_arrays", "graph_format", "write"]
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "npz": (".npz",),
@@ -87,9 +91,11 @@ def write(graph: Any, path: str | os.PathLike[str], *, format: str | None = None
     """Writes a graph; the file appears only when it is complete.
 
     Args:
-        graph: what :meth:`Graph.coerce` takes.
-        path: where to; the extension decides the format unless `format` is given, and ``.gz`` behind it packs text.
-        format: ``npz``, ``pt``, ``json``, ``graphml``, ``gexf``, ``csv`` or ``parquet``.
+        graph: what :meth:`Graph.coerce` or :meth:`HeteroGraph.coerce` takes.
+        path: where to, for a typed graph a new folder; else the extension decides the format unless `format` is given,
+            and ``.gz`` behind it packs text.
+        format: ``npz``, ``pt``, ``json``, ``graphml``, ``gexf``, ``csv`` or ``parquet``; of the tables of a typed graph
+            ``csv`` (default) or ``parquet``.
         nodes: csv and parquet only: also write NAME.nodes.csv (or .parquet), one row per node with its id, label and
             features, for other programs.
 
@@ -113,6 +119,13 @@ def write(graph: Any, path: str | os.PathLike[str], *, format: str | None = None
         b,a,2
          [2.0, 2.0]
     """
+    from graphrep.data.coerce import converted
+
+    typed = converted(graph)
+    if isinstance(typed, HeteroGraph):
+        from graphrep.data.folder_writer import write_folder
+
+        return write_folder(typed, path, format=format or "csv")
     kind = graph_format(path, format)
     target = Path(path)
     packed = target.suffix.lower() == ".gz"
@@ -122,7 +135,7 @@ def write(graph: Any, path: str | os.PathLike[str], *, format: str | None = None
         raise GraphrepError(f"{kind} files hold the nodes already.", hint="nodes=True is for csv and parquet")
     module, _, name = _WRITERS[kind].partition(":")
     put: Callable[..., None] = getattr(importlib.import_module(module), name)
-    found = Graph.coerce(graph).to("cpu")
+    found = Graph.coerce(graph if typed is None else typed).to("cpu")
     separator = "\t" if ".tsv" in [s.lower() for s in target.suffixes] else ","
     options: dict[str, Any] = {"separator": separator} if kind == "csv" else {}
     _into(target, packed, lambda file: put(found, file, **options))
@@ -160,11 +173,7 @@ def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
     arrays["directed"] = np.uint8(not graph.is_undirected())
     arrays |= {"edge_weight": graph.edge_weight, "y": graph.y, "ids": graph.ids}
     arrays |= {key: getattr(graph, key) for key in ("train_idx", "val_idx", "test_idx")}
-    if graph.x is not None and graph.x.layout is torch.strided:
-        arrays["x"] = graph.x
-    elif graph.x is not None:
-        arrays |= {"x_indptr": graph.x.crow_indices(), "x_indices": graph.x.col_indices(), "x_data": graph.x.values()}
-        arrays["x_shape"] = np.array(graph.x.shape)
+    arrays |= feature_arrays(graph.x) if graph.x is not None else {}
     if graph.feature_names is not None:
         arrays["feature_names"] = np.array(graph.feature_names, dtype=str)
     if graph.text is not None:  # all strings joined, as strings of one width would take that of the longest
@@ -172,6 +181,14 @@ def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
         arrays["text_bytes"] = np.frombuffer(b"".join(texts), dtype=np.uint8)
         arrays["text_offsets"] = np.cumsum([0, *map(len, texts)], dtype=np.int64)
     return {key: _numpy(value) for key, value in arrays.items() if value is not None}
+
+
+def feature_arrays(x: torch.Tensor) -> dict[str, np.ndarray[Any, Any]]:
+    """Features as the arrays that :func:`graphrep.data.npz_kinds.features_of` puts together again."""
+    if x.layout is torch.strided:
+        return {"x": _numpy(x)}
+    pieces = {"indptr": x.crow_indices(), "indices": x.col_indices(), "data": x.values(), "shape": np.array(x.shape)}
+    return {f"x_{name}": _numpy(piece) for name, piece in pieces.items()}
 
 
 def _numpy(value: Any) -> np.ndarray[Any, Any]:

@@ -1,7 +1,8 @@
 """Published settings as TOML files, ``<method>/<dataset>.toml``: reading and checking them.
 
 A recipe has the tables ``[recipe]`` (method, dataset, paper, note), ``[params]`` (of the method), ``[eval]``
-(protocol and its numbers) and ``[published]`` (the scores the authors report).
+(protocol and its numbers), ``[published]`` (the scores the authors report) and ``[measured]`` (scores of the authors'
+program as it was run here; ``by`` says how).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from graphrep.registry import METHODS, lookup, suggest
 __all__ = ["Recipe", "check_params", "parameters", "recipe", "recipe_names"]
 
 _HEAD = ("method", "dataset", "paper", "note")
-_EVAL = ("protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver")
+_EVAL = (
+    "protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver", "lr", "weight_decay",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Recipe:
         params: arguments of the method's constructor.
         eval: the protocol and its numbers.
         published: the authors' scores, as they print them.
+        measured: scores of the authors' program, run by us.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Recipe:
     params: dict[str, Any] = field(default_factory=dict)
     eval: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def recipe_names() -> list[str]:
@@ -78,7 +83,7 @@ def recipe(name: str) -> Recipe:
         tables = tomllib.loads((files(__package__) / method / f"{dataset}.toml").read_text(encoding="utf8"))
     except tomllib.TOMLDecodeError as error:
         raise FileFormatError(f"Recipe {name} is not TOML: {error}.", hint="compare it with another recipe") from error
-    _check_keys(name, "table", tables, ("recipe", "params", "eval", "published"))
+    _check_keys(name, "table", tables, ("recipe", "params", "eval", "published", "measured"))
     head = tables.get("recipe", {})
     _check_keys(name, "key of [recipe]", head, _HEAD)
     _check_keys(name, "key of [eval]", tables.get("eval", {}), _EVAL)
@@ -92,6 +97,7 @@ def recipe(name: str) -> Recipe:
         params=tables.get("params", {}),
         eval=tables.get("eval", {}),
         published=tables.get("published", {}),
+        measured=tables.get("measured", {}),
     )
 
 

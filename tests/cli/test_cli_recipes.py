@@ -38,7 +38,15 @@ def test_recipe_is_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_published_numbers_line_up(name: str) -> None:
-    published = recipe(name).published
+    published, measured = recipe(name).published, recipe(name).measured
+    for known in (published, measured):
+        if "labels" in known:
+            assert all(len(known[key]) == len(known["labels"]) for key in ("macro_f1", "micro_f1", "auc"))
+            assert all(0 < value < 100 for key in ("macro_f1", "micro_f1", "auc") for value in known[key])
+    if measured:
+        assert measured["by"]
+    if "labels" in published:
+        return
     if "ks" in published:
         assert len(published["ks"]) == len(published["recall"]) == len(published["ndcg"])
         assert all(0 < value < 100 for value in published["recall"] + published["ndcg"])

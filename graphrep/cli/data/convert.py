@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,10 @@ _KEEP = ("loops", "all")
 @guarded
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="a file, a data set's name, or nx:karate_club_graph")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="the file to write; its ending is the format")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="the file to write (its ending is the format); or a folder"),
+    ],
     *,
     out_format: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="npz | csv | json | graphml | gexf | parquet | pt")
@@ -43,7 +46,8 @@ def convert(
 
     Cleaned means: repeated edges merged (weights summed), self-loops dropped, both directions stored unless --directed.
     Pickled matrices of users and items (trnMat.pkl with tstMat.pkl beside it) become an archive of interactions; they
-    are parsed, and nothing in them is run.
+    are parsed, and nothing in them is run. A graph with several kinds of nodes becomes a folder with a table for each
+    kind and each relation, which graph.toml in it describes.
 
     \b
     Examples
@@ -51,9 +55,11 @@ def convert(
       graphrep data convert cora cora.graphml
       graphrep data convert messy.csv exact.npz --keep all --directed
       graphrep data convert gowalla/trnMat.pkl gowalla.npz
+      graphrep data convert hetero/acm acm --format parquet
     """  # noqa: D301
     from graphrep.cli.data.reading import reading
     from graphrep.cli.graphs import announce, find_graph
+    from graphrep.cli.typed import announce_typed, find_typed, is_typed
     from graphrep.data.pickled_matrices import is_pickle
     from graphrep.data.writers import write
 
@@ -64,12 +70,17 @@ def convert(
         _convert_pickles(console, Path(source), target)
         return
     options = reading(columns, no_weight, sep, directed=directed, keep_self_loops=keep == "loops", raw=keep == "all")
-    graph = find_graph(source, data_dir=data_dir, read=options)
-    for line in announce(graph, source):
+    if is_typed(source):
+        graph: Any = find_typed(source, data_dir=data_dir, read=options)
+        lines, nodes = announce_typed(graph, source), sum(graph.num_nodes.values())
+    else:
+        graph = find_graph(source, data_dir=data_dir, read=options)
+        lines, nodes = announce(graph, source), graph.num_nodes
+    for line in lines:
         console.say(line)
     write(graph, target, format=out_format)
     console.say(f"Wrote {target}")
-    payload = {"source": source, "path": str(target), "nodes": graph.num_nodes, "entries": graph.num_edges}
+    payload = {"source": source, "path": str(target), "nodes": nodes, "entries": graph.num_edges}
     console.finish(payload, path=target)
 
 

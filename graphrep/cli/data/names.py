@@ -18,7 +18,7 @@ def list_sets(
         str | None, typer.Option("--task", metavar="NAME", help="embed | classify | cluster | linkpred | recommend")
     ] = None,
     needs: Annotated[
-        str | None, typer.Option("--needs", metavar="NAME", help="features | labels | text: sets that have it")
+        str | None, typer.Option("--needs", metavar="NAME", help="features | labels | text | hetero: sets that have it")
     ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,

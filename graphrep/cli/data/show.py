@@ -20,7 +20,9 @@ __all__ = ["show"]
 
 @guarded
 def show(
-    graph: Annotated[str, typer.Argument(metavar="GRAPH", help="a file, a data set's name, or nx:karate_club_graph")],
+    graph: Annotated[
+        str, typer.Argument(metavar="GRAPH", help="a file, a folder, a data set's name, or nx:karate_club_graph")
+    ],
     *,
     directed: Directed = False,
     columns: Columns = None,
@@ -33,13 +35,17 @@ def show(
 ) -> None:
     """What GRAPH holds once it is read: nodes, edges, degrees, labels, features; for a named set also its card.
 
+    Of a folder with a table per relation: node types, relations, and its meta-paths, or those that it allows.
+
     \b
     Examples
       graphrep data show edges.csv
       graphrep data show cora
+      graphrep data show hetero/acm
     """  # noqa: D301
     from graphrep.cli.data.reading import reading
     from graphrep.cli.graphs import announce, find_graph
+    from graphrep.cli.typed import find_typed, is_typed
     from graphrep.data.cards import card
     from graphrep.errors import UnknownNameError
 
@@ -51,7 +57,11 @@ def show(
         entry = None
     payload: dict[str, Any] = {"graph": graph}
     missing = "" if entry is None else _missing(entry, data_dir)
-    if entry is None or (entry.kind == "graph" and not missing):
+    if is_typed(graph) and not missing:
+        from graphrep.cli.data.show_typed import show_typed
+
+        payload |= show_typed(console, find_typed(graph, data_dir=data_dir, read=options), graph)
+    elif entry is None or (entry.kind == "graph" and not missing):
         found = find_graph(graph, data_dir=data_dir, read=options)
         for line in announce(found, graph):
             console.say(line)
