@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.recommend_tuned lastfm`` trains every setting of the grid with seed 0 and keeps, per method, the
 one of the best Recall@20 on held-out training pairs; that one is trained again with every seed and looks at the test
-pairs, once. Each finished run is in ``results/recommend-tuned-lastfm.json`` at once, and is not repeated.
+pairs, once. Each finished run is in ``results/recommend-tuned-lastfm.json`` at once, and is not repeated. With
+``--settings-of lastfm`` the settings that were chosen there are taken over, untuned, for a set too large to tune on.
 """
 
 from __future__ import annotations
@@ -37,6 +38,14 @@ def _settings(method: str, lr: float | None) -> list[dict[str, Any]]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
+def _chosen(dataset: str, method: str) -> dict[str, Any]:
+    """What the validation pairs of another set chose."""
+    rows = json.loads((RESULTS / f"recommend-tuned-{dataset}.json").read_text())["rows"]
+    tried = [row for row in rows if row["method"] == method and row["seed"] == 0 and row["scores"]]
+    found: dict[str, Any] = max(tried, key=lambda row: float(row["validation_recall"]))["setting"]
+    return found
+
+
 def main() -> None:
     """Tunes, trains and writes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -46,6 +55,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1000)
     parser.add_argument("--patience", type=int, default=60, help="epochs; it looks at every third")
     parser.add_argument("--lr", type=float, help="of all settings, where the grid is too much")
+    parser.add_argument("--settings-of", help="data set whose chosen settings are taken over")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--out", type=Path)
     chosen = parser.parse_args()
@@ -75,7 +85,10 @@ def main() -> None:
         return found["validation_recall"] if found["scores"] else -1.0
 
     for method in chosen.methods.split(","):
-        best = max(_settings(method, chosen.lr), key=lambda setting: by_validation(method, setting))
+        if chosen.settings_of:
+            best = _chosen(chosen.settings_of, method)
+        else:
+            best = max(_settings(method, chosen.lr), key=lambda setting: by_validation(method, setting))
         runs = [trained(method, best, seed)["scores"]["users"] for seed in range(chosen.seeds)]
         means = (f"{name} {100 * np.mean(values):.2f}+-{100 * np.std(values, ddof=1):.2f}"
                  for name in METRICS for values in [[run[name] for run in runs]])  # fmt: skip

@@ -51,7 +51,7 @@ def apply_model(
         if run.get("features"):
             raise GraphrepError("--features does not apply to typed graphs.", hint="features in graph.toml")
         graph = find_typed(name, **where)
-        lines, ids = announce_typed(graph, name), TypedRows.of(graph, model._known.target).ids
+        lines, ids = announce_typed(graph, name), TypedRows.of(graph, model.target_).ids
     else:
         graph = find_graph(name, **where)
         if run.get("features"):

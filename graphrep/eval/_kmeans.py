@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["lloyd_steps", "starting_centres", "torch_kmeans"]
+__all__ = ["lloyd_steps", "torch_kmeans"]
 
 _MAX_STEPS = 300
 _TOLERANCE = 1e-4  # of the mean variance of a column, on the squared shift of all centres
@@ -31,11 +31,6 @@ def torch_kmeans(rows: Tensor, k: int, *, n_init: int, seed: int) -> Tensor:
         if inertia < least:
             best, least = labels, inertia
     return best
-
-
-def starting_centres(rows: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """(k, d) rows drawn by k-means++; k between 1 and N."""
-    return _plus_plus(rows, rows.square().sum(1), k, generator)
 
 
 def lloyd_steps(rows: Tensor, centres: Tensor, steps: int) -> tuple[Tensor, Tensor]:

@@ -9,54 +9,59 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from graphrep.eval._kmeans import lloyd_steps, starting_centres
+from graphrep.eval._kmeans import lloyd_steps
 from graphrep.methods._metapath_source import MetaPathSource
 from graphrep.nn.metapath_encoder import MetaPathEncoder, MetaPathInputs, MetaPathViews
 
 __all__ = ["Clusters", "MetaPathModule", "MetaPathTask", "ViewLoss"]
 
-FIRST_STEPS = 20  # of k-means from random starts
-LATER_STEPS = 3  # from the centres of the step before
+STEPS = 20  # of k-means from rows
+WARM_STEPS = 3  # from the centres of the search before
 
 ViewLoss = Callable[[Tensor, Tensor, int], tuple[Tensor, Mapping[str, Tensor | float]]]
 """Projected coarse and fine views, and the epoch; the loss and its parts."""
 
 
 class Clusters(nn.Module):
-    """K-means of several sizes that goes on from the centres of the step before; centres are buffers, for resuming.
+    """K-means of several sizes in every epoch; what it goes on from are buffers, for resuming.
 
     Args:
         sizes: K_t, one clustering each.
         dim: width of the rows.
-        every: epochs between two refreshes.
-        seed: of the first starts.
+        every: epochs between two searches; in between the centres stay and the rows are assigned anew.
+        warm: go on from the centres of the search before, few steps, in place of starting from rows. Clusters then
+            confirm themselves: the weights hold back the very pairs that they were made from.
+        seed: of the rows to start from, which are the same in every epoch.
     """
 
-    def __init__(self, sizes: Sequence[int], dim: int, *, every: int = 1, seed: int = 0) -> None:
+    def __init__(self, sizes: Sequence[int], dim: int, *, every: int = 1, warm: bool = False, seed: int = 0) -> None:
         super().__init__()
-        self.sizes, self.every, self.seed = [int(k) for k in sizes], every, seed
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        self.sizes, self.every, self.warm, self.seed = [int(k) for k in sizes], every, warm, seed
+        self.started: Tensor
+        self.register_buffer("started", torch.zeros((), dtype=torch.int64))
         for t, k in enumerate(self.sizes):
             self.register_buffer(f"centres{t}", torch.zeros(k, dim))
 
     @torch.no_grad()
     def forward(self, rows: Tensor, epoch: int) -> tuple[list[Tensor], list[Tensor]]:
         """(N,) clusters and (K_t, d) means of each clustering of rows (N, d); `epoch` counts from 1."""
-        rows = rows.detach()
-        first = not bool(self.started)
-        found = []
+        rows, first = rows.detach(), not bool(self.started)
+        found, means = [], []
         for t, k in enumerate(self.sizes):
             centres: Tensor = getattr(self, f"centres{t}")
-            if first:
-                centres.copy_(starting_centres(rows, k, torch.Generator().manual_seed(self.seed + t)))
+            steps = 1
             if first or (epoch - 1) % self.every == 0:
-                labels, moved = lloyd_steps(rows, centres, FIRST_STEPS if first else LATER_STEPS)
-                centres.copy_(moved)
-            else:
-                labels, _ = lloyd_steps(rows, centres, 1)
+                fresh = first or not self.warm
+                steps = STEPS if fresh else WARM_STEPS
+                if fresh:
+                    generator = torch.Generator().manual_seed(self.seed + t)
+                    centres.copy_(rows[torch.randperm(len(rows), generator=generator)[:k].to(rows.device)])
+            labels, moved = lloyd_steps(rows, centres, steps)
+            centres.copy_(moved if steps > 1 else centres)
             found.append(labels)
-        self.started.fill_(True)
-        return found, [getattr(self, f"centres{t}").clone() for t in range(len(self.sizes))]
+            means.append(moved)
+        self.started.fill_(1)
+        return found, means
 
 
 class MetaPathModule(nn.Module):
@@ -125,7 +130,10 @@ class MetaPathTask:
         mean = self.source.mean(inputs.masked) if self._model.views == "coarse" else None
         views = self._model.contrasted(inputs, mean)
         self.last = (views.fine if self._model.views == "both" else views.coarse).detach()
-        return self._loss(self._model.project(views.coarse), self._model.project(views.fine), epoch)
+        coarse, fine = self._model.project(views.coarse), self._model.project(views.fine)
+        if not bool(torch.isfinite(fine.detach().sum() + coarse.detach().sum())):
+            return coarse.sum() + fine.sum(), {}  # NaN, for the loop to report: nothing can be clustered
+        return self._loss(coarse, fine, epoch)
 
     def embed(self) -> Tensor:
         """(N, d) of a pass without dropping."""

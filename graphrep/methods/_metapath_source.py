@@ -22,7 +22,7 @@ from graphrep.nn.encoder import feature_matrix
 from graphrep.nn.metapath_context import MetaPathContext, metapath_contexts
 from graphrep.nn.metapath_encoder import MetaPathInputs
 from graphrep.nn.metapath_names import parse_metapath, propose_metapaths
-from graphrep.nn.metapaths import metapath_adjacency, metapath_norm, top_metapath_neighbors
+from graphrep.nn.metapaths import PathTies, metapath_adjacency, metapath_norm, top_metapath_neighbors
 from graphrep.registry import suggest
 
 __all__ = ["MetaPathShape", "MetaPathSource", "PathSettings"]
@@ -127,7 +127,7 @@ class PathSettings:
     feature_mask: float
     scale_features: str
     contexts: bool
-    ties: str
+    ties: PathTies
     seed: int
     dtype: torch.dtype
 
@@ -220,10 +220,8 @@ class MetaPathSource:
 
     def plain(self) -> list[CSR]:
         """Normalised matrices in which every partner counts the same."""
-        return [
-            self._placed(metapath_norm(csr.with_value(torch.ones_like(csr.value))))
-            for csr in map(self._typed, self.counts)
-        ]
+        ones = (csr.with_value(torch.ones(csr.nnz, dtype=self.settings.dtype)) for csr in self.counts)
+        return [self._placed(metapath_norm(csr)) for csr in ones]
 
     def inputs(self) -> MetaPathInputs:
         """With the masks that were drawn first."""

@@ -37,7 +37,9 @@ class MEOW(MetaPathEstimator):
         prototype_weight: lambda, of the second loss; 0 leaves it out.
         density: of the prototypes' concentration: ``"ip"`` as published, ``"l2"`` as the loss it comes from has it; see
             :func:`graphrep.objectives.prototype_density`.
-        cluster_every: epochs between two refreshes of the clusters' centres.
+        cluster_every: epochs between two searches for clusters.
+        warm_clusters: each search goes on from the one before, which is faster, instead of from rows. On ACM it cost
+            nine points: such clusters confirm themselves.
         views: ``"both"``, or ``"coarse"``: the coarse view and its masked form alone.
         contexts: whether the fine view mixes in what lies on the way.
         temperature: tau of the contrast.
@@ -67,7 +69,7 @@ class MEOW(MetaPathEstimator):
     these types.
 
     Source: Yu and Li, "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples",
-    SDM 2023, arXiv:2212.13847. Clusters that go on from those of the epoch before, and the clean pass, are additions.
+    SDM 2023, arXiv:2212.13847. Settings beyond the published ones and the clean pass are additions.
 
     Example:
         >>> import torch
@@ -89,6 +91,7 @@ class MEOW(MetaPathEstimator):
         prototype_weight: float = 1.0,
         density: str = "ip",
         cluster_every: int = 1,
+        warm_clusters: bool = False,
         temperature: float = 0.4,
         **options: Any,
     ) -> None:
@@ -98,6 +101,7 @@ class MEOW(MetaPathEstimator):
         self.prototype_weight = prototype_weight
         self.density = density
         self.cluster_every = cluster_every
+        self.warm_clusters = warm_clusters
         self.temperature = temperature
 
     def _check_settings(self) -> None:
@@ -119,7 +123,7 @@ class MEOW(MetaPathEstimator):
         clusters = None
         if weighted or prototypes:
             sizes = [k if k < num_nodes else max(1, num_nodes // 2) for k in self.num_clusters]
-            clusters = Clusters(sizes, self.dim, every=self.cluster_every, seed=self.seed)
+            clusters = Clusters(sizes, self.dim, every=self.cluster_every, warm=self.warm_clusters, seed=self.seed)
             module.clusters = clusters.to(self.device, next(module.parameters()).dtype)
 
         def loss(coarse: Tensor, fine: Tensor, epoch: int) -> tuple[Tensor, Mapping[str, Tensor | float]]:

@@ -15,6 +15,7 @@ from graphrep.methods._meow import MetaPathModule, MetaPathTask, ViewLoss
 from graphrep.methods._metapath_source import MetaPathShape, MetaPathSource, PathSettings
 from graphrep.methods.trained import WEIGHT_DTYPES, TrainedEstimator
 from graphrep.nn.metapath_encoder import MetaPathEncoder
+from graphrep.nn.metapaths import PathTies
 from graphrep.train import History, TrainConfig, seeded, train
 
 __all__ = ["FREE", "MetaPathEstimator"]
@@ -27,6 +28,7 @@ class MetaPathEstimator(TrainedEstimator):
 
     _needs_features: ClassVar[bool] = False
     attention_: dict[str, tuple[float, float]]
+    _held: dict[int, MetaPathSource]
     notes_: list[str]
 
     def __init__(
@@ -41,7 +43,7 @@ class MetaPathEstimator(TrainedEstimator):
         edge_masks: float | Sequence[float] = 0.2,
         feature_mask: float = 0.3,
         resample_masks: bool = False,
-        ties: str = "hash",
+        ties: PathTies = "hash",
         scale_features: str = "row",
         norm: str = "global",
         dropout: float = 0.2,
@@ -121,6 +123,12 @@ class MetaPathEstimator(TrainedEstimator):
             CheckpointMismatchError: other types, features or meta-paths, or other nodes of a type without features.
         """
         return super().embed(graph)
+
+    @property
+    def target_(self) -> str:
+        """The node type that is embedded."""
+        known: MetaPathShape = self._fitted("_known")
+        return known.target
 
     # for subclasses
 
@@ -210,7 +218,8 @@ class MetaPathEstimator(TrainedEstimator):
 
     def _source(self, graph: Any) -> MetaPathSource:
         """What the module reads; made once while `fit` runs."""
-        held: dict[int, MetaPathSource] = self.__dict__.get("_held", {})
+        held: dict[int, MetaPathSource] | None = self.__dict__.get("_held")
+        held = {} if held is None else held
         if id(graph) not in held:
             settings = PathSettings(
                 num_neighbors=self.num_neighbors,

@@ -133,7 +133,7 @@ class MetaPathConv(nn.Module):
     def forward(self, x: Tensor, adjacency: CSR) -> Tensor:
         """See the class."""
         inner = self.slope(spmm(adjacency, self._dropped(x @ self.weight1)))
-        out = spmm(adjacency, self._dropped(inner @ self.weight2))
+        out: Tensor = spmm(adjacency, self._dropped(inner @ self.weight2))
         if self.norm == "none":
             return out
         shape = out.shape if self.norm == "global" else out.shape[1:]
@@ -235,7 +235,8 @@ class MetaPathEncoder(nn.Module):
         self.attention = SemanticAttention(dim, dropout=dropout)
 
     def _context_layers(self) -> list[list[Any]]:
-        return [list(layers) for layers in self.contexts.children()]
+        lists: list[Any] = list(self.contexts)
+        return [list(layers) for layers in lists]
 
     def hidden(self, x: Mapping[str, Any]) -> dict[str, Tensor]:
         """f_t of every type."""

@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from graphrep.errors import UnknownNameError
+from graphrep.registry._entry import Entry
+from graphrep.registry._typed import TYPED
 
 __all__ = ["METHODS", "Entry", "lookup", "suggest"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered name.
-
-    Attributes:
-        target: ``"module:object"``, imported on first use.
-        task: what the method is for (``embed``, ``cluster``, ``linkpred``, ``recommend``).
-        summary: one line for ``graphrep list``.
-        needs: what the input must hold beyond edges (``features``, ``labels``, ``text``, ``hetero``: several kinds of
-            nodes).
-        bibtex: the authors' citation.
-    """
-
-    target: str
-    task: str
-    summary: str
-    needs: tuple[str, ...] = ()
-    bibtex: str = ""
-
-    def load(self) -> Any:
-        """Imports and returns the registered object."""
-        module, _, name = self.target.partition(":")
-        return getattr(importlib.import_module(module), name)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -330,43 +304,7 @@ METHODS: dict[str, Entry] = {
   doi     = {10.1109/TIT.1982.1056489}
 }""",
     ),
-    "meow": Entry(
-        target="graphrep.methods.meow:MEOW",
-        task="embed",
-        summary="one node type of a heterogeneous graph by meta-paths; negatives weighted by clusters, prototypes",
-        needs=("hetero",),
-        bibtex="""@inproceedings{yu2023heterogeneous,
-  title     = {Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples},
-  author    = {Yu, Jianxiang and Li, Xiang},
-  booktitle = {Proceedings of the 2023 SIAM International Conference on Data Mining},
-  year      = {2023}
-}""",
-    ),
-    "adameow": Entry(
-        target="graphrep.methods.adameow:AdaMEOW",
-        task="embed",
-        summary="meow with trained soft weights of the negatives; watch that they do not vanish",
-        needs=("hetero",),
-        bibtex="""@article{yu2024heterogeneous,
-  title   = {Heterogeneous Graph Contrastive Learning with Meta-Path Contexts and Adaptively Weighted Negative Samples},
-  author  = {Yu, Jianxiang and Ge, Qingqing and Li, Xiang and Zhou, Aoying},
-  journal = {IEEE Transactions on Knowledge and Data Engineering},
-  year    = {2024},
-  note    = {arXiv:2212.13847}
-}""",
-    ),
-    "heco": Entry(
-        target="graphrep.methods.heco:HeCo",
-        task="embed",
-        summary="one node type of a heterogeneous graph: its neighbours against its partners along meta-paths",
-        needs=("hetero",),
-        bibtex="""@inproceedings{wang2021self,
-  title     = {Self-supervised Heterogeneous Graph Neural Network with Co-contrastive Learning},
-  author    = {Wang, Xiao and Liu, Nian and Han, Hui and Shi, Chuan},
-  booktitle = {Proceedings of the 27th ACM SIGKDD Conference on Knowledge Discovery and Data Mining},
-  year      = {2021}
-}""",
-    ),
+    **TYPED,
     "lightgcl": Entry(
         target="graphrep.methods.lightgcl:LightGCL",
         task="recommend",
