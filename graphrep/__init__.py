@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _MODULES = ("data", "errors", "eval", "interop", "kernels", "methods", "nn", "objectives", "registry", "typing")
 _NAMES = {
+    "AdaMEOW": "graphrep.methods.adameow",
     "ProGCL": "graphrep.methods.progcl",
     "GRACE": "graphrep.methods.grace",
     "GCA": "graphrep.methods.gca",
@@ -22,6 +23,7 @@ _NAMES = {
     "FastRP": "graphrep.methods.fastrp",
     "Graph": "graphrep.data.graph",
     "GraphrepError": "graphrep.errors",
+    "HeCo": "graphrep.methods.heco",
     "HeteroGraph": "graphrep.data.hetero",
     "Interactions": "graphrep.data.interactions",
     "KMeans": "graphrep.methods.kmeans",
@@ -29,6 +31,7 @@ _NAMES = {
     "LightGCL": "graphrep.methods.lightgcl",
     "LightGCN": "graphrep.methods.lightgcn",
     "Louvain": "graphrep.methods.communities",
+    "MEOW": "graphrep.methods.meow",
     "MF": "graphrep.methods.lightgcn",
     "NearestIndex": "graphrep.eval.neighbors",
     "PamC": "graphrep.methods.pamc",

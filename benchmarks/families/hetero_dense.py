@@ -117,12 +117,12 @@ def _operator(context: Any, dtype: torch.dtype) -> Tensor:
     columns, parts = context.shape[1], []
     for start in range(0, columns, 512):
         stop = min(start + 512, columns)
-        block = torch.zeros(columns, stop - start)
+        block = torch.zeros(columns, stop - start, dtype=dtype)
         block[torch.arange(start, stop), torch.arange(stop - start)] = 1
         found = context(block).to_sparse_coo().coalesce()
         parts.append((found.indices() + torch.tensor([[0], [start]]), found.values()))
     index = torch.cat([part[0] for part in parts], dim=1)
-    value = torch.cat([part[1] for part in parts]).to(dtype)
+    value = torch.cat([part[1] for part in parts])
     return torch.sparse_coo_tensor(index, value, (context.shape[0], columns)).coalesce()
 
 

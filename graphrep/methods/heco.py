@@ -166,7 +166,7 @@ class HeCo(MetaPathEstimator):
         order = torch.argsort(score, descending=True, stable=True)
         order = order[torch.argsort(row[order], stable=True)]
         start = torch.searchsorted(row[order], row[order])
-        kept = order[torch.arange(len(order)) - start < self.num_positives]
+        kept = order[torch.arange(len(order)) - start < self.num_positives].sort().values
         edges = torch.stack([col[kept], row[kept]])
         return CSR.from_edge_index(edges, size=(count, count)).to(source.device)
 
