@@ -527,4 +527,4 @@ def test_lastfm_follows_the_official_curve(data_root: Path) -> None:
     model = LightGCL(epochs=40, validation=None, **options)
     model.fit(data, callbacks=[Look()])
     for epoch, wanted in ((10, 0.130), (30, 0.195), (40, 0.217)):
-        assert seen[epoch] == pytest.approx(wanted, abs=0.012)  # seeds differ by about 0.005
+        assert seen[epoch] == pytest.approx(wanted, abs=0.012)  # deviation over seeds: 0.003 to 0.007
