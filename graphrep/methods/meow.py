@@ -38,8 +38,8 @@ class MEOW(MetaPathEstimator):
         density: of the prototypes' concentration: ``"ip"`` as published, ``"l2"`` as the loss it comes from has it; see
             :func:`graphrep.objectives.prototype_density`.
         cluster_every: epochs between two searches for clusters.
-        warm_clusters: each search goes on from the one before, which is faster, instead of from rows. On ACM it cost
-            nine points: such clusters confirm themselves.
+        warm_clusters: each search goes on from the one before, which is faster, instead of from rows; but such clusters
+            confirm themselves, and scores fall.
         views: ``"both"``, or ``"coarse"``: the coarse view and its masked form alone.
         contexts: whether the fine view mixes in what lies on the way.
         temperature: tau of the contrast.
@@ -53,7 +53,8 @@ class MEOW(MetaPathEstimator):
         norm: of the convolution: ``"global"`` as published, which couples all nodes, or ``"node"``.
         dropout: share of entries that are dropped in training.
         official_embedding: the vectors of the last training pass, dropping included, in place of a clean pass.
-        epochs: at most; it ends when the loss has not fallen for `patience` epochs.
+        epochs: at most; it ends when the loss has not fallen for `patience` epochs. Scores fall when it is trained for
+            long after they have peaked, while the loss still falls.
         lr, weight_decay, optimizer, clip_norm, precision, stop, patience, min_delta, keep, eval_every, time_budget,
             seed: see :class:`graphrep.train.TrainConfig`.
         device: where the training runs.

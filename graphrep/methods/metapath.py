@@ -48,7 +48,7 @@ class MetaPathEstimator(TrainedEstimator):
         norm: str = "global",
         dropout: float = 0.2,
         official_embedding: bool = False,
-        epochs: int = 1000,
+        epochs: int = 200,
         lr: float = 7e-4,
         weight_decay: float = 0.0,
         optimizer: str = "adam",
