@@ -107,19 +107,28 @@ class MetaPathTask:
         source: the graph.
         loss: of the projected views.
         resample: new masks in every epoch instead of one drawing before the training.
+        batch_size: nodes that a step contrasts; None: all.
         fingerprint: settings of the method.
     """
 
     def __init__(
-        self, module: MetaPathModule, source: MetaPathSource, loss: ViewLoss, *, resample: bool, fingerprint: str
+        self,
+        module: MetaPathModule,
+        source: MetaPathSource,
+        loss: ViewLoss,
+        *,
+        resample: bool,
+        batch_size: int | None = None,
+        fingerprint: str,
     ) -> None:
         self.module: nn.Module = module
         self._model = module
         self.source, self._loss, self.resample, self._fingerprint = source, loss, resample, fingerprint
+        self.batch_size = batch_size
         self.last: Tensor | None = None  # the embedding of the last training pass, as the published program takes it
 
     def batches(self, epoch: int, generator: torch.Generator) -> Iterable[None]:
-        """All nodes at once."""
+        """One step: the whole graph is encoded for it."""
         return [None]
 
     def loss(self, batch: Any, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor | float]]:
@@ -130,7 +139,11 @@ class MetaPathTask:
         mean = self.source.mean(inputs.masked) if self._model.views == "coarse" else None
         views = self._model.contrasted(inputs, mean)
         self.last = (views.fine if self._model.views == "both" else views.coarse).detach()
-        coarse, fine = self._model.project(views.coarse), self._model.project(views.fine)
+        pair = [views.coarse, views.fine]
+        if self.batch_size is not None and self.batch_size < len(views.fine):
+            drawn = torch.randperm(len(views.fine), generator=generator)[: self.batch_size].to(views.fine.device)
+            pair = [view[drawn] for view in pair]
+        coarse, fine = (self._model.project(view) for view in pair)
         if not bool(torch.isfinite(fine.detach().sum() + coarse.detach().sum())):
             return coarse.sum() + fine.sum(), {}  # NaN, for the loop to report: nothing can be clustered
         return self._loss(coarse, fine, epoch)

@@ -55,13 +55,18 @@ class _Task:
         self.last = paths.detach()
         a, b = (normalize(self._model.head(z), dim=1) for z in (schema, paths))
         balance = self.method.balance
-        value = balance * self._one_way(a, b) + (1 - balance) * self._one_way(b, a)
+        rows, size = None, self.method.batch_size
+        if size is not None and size < len(a):
+            rows = torch.randperm(len(a), generator=generator)[:size].to(a.device)
+        value = balance * self._one_way(a, b, rows) + (1 - balance) * self._one_way(b, a, rows)
         return value, {}
 
-    def _one_way(self, a: Tensor, b: Tensor) -> Tensor:
-        """-log of the share of a node's positives, mean over nodes."""
+    def _one_way(self, a: Tensor, b: Tensor, rows: Tensor | None) -> Tensor:
+        """-log of the share of a node's positives, mean over the nodes `rows`."""
         scale = 1 / self.method.temperature
-        return (streaming_logsumexp(a, b, scale=scale) - edge_logsumexp(self.positives, a, b, scale=scale)).mean()
+        near = edge_logsumexp(self.positives, a, b, scale=scale)
+        anchor, near = (a, near) if rows is None else (a[rows], near[rows])
+        return (streaming_logsumexp(anchor, b, scale=scale) - near).mean()
 
     def embed(self) -> Tensor:
         out: Tensor = self._model(self.inputs)
@@ -86,7 +91,7 @@ class HeCo(MetaPathEstimator):
         balance: share of the schema's direction in the loss.
         attention_dropout: share of the attention's vectors that is dropped in training; `dropout` is that of features.
         metapaths, target, num_neighbors, ties, scale_features and the settings of the training: see :class:`MEOW`.
-            Contexts, masks, `views` and `norm` play no part.
+            Contexts, masks, `views` and `norm` play no part; `batch_size` draws anchors, compared with all nodes.
 
     Attributes:
         embedding_, ids_, notes_, module_, history_: see :class:`MEOW`. The embedding is the view along meta-paths.

@@ -52,6 +52,8 @@ class MEOW(MetaPathEstimator):
         scale_features: ``"row"``: rows of types without negative features are divided by their sum; ``"none"``.
         norm: of the convolution: ``"global"`` as published, which couples all nodes, or ``"node"``.
         dropout: share of entries that are dropped in training.
+        batch_size: nodes contrasted in a step, drawn anew each time, for graphs where N^2 is too much; the clusters
+            are then those of the drawn nodes. None: all. Every step encodes the whole graph.
         official_embedding: the vectors of the last training pass, dropping included, in place of a clean pass.
         epochs: at most; it ends when the loss has not fallen for `patience` epochs. Scores fall when it is trained for
             long after they have peaked, while the loss still falls.

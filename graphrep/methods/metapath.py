@@ -48,6 +48,7 @@ class MetaPathEstimator(TrainedEstimator):
         norm: str = "global",
         dropout: float = 0.2,
         official_embedding: bool = False,
+        batch_size: int | None = None,
         epochs: int = 200,
         lr: float = 7e-4,
         weight_decay: float = 0.0,
@@ -77,6 +78,7 @@ class MetaPathEstimator(TrainedEstimator):
         self.norm = norm
         self.dropout = dropout
         self.official_embedding = official_embedding
+        self.batch_size = batch_size
         self.epochs = epochs
         self.lr = lr
         self.weight_decay = weight_decay
@@ -133,7 +135,7 @@ class MetaPathEstimator(TrainedEstimator):
     # for subclasses
 
     def _loss(self, module: MetaPathModule, num_nodes: int) -> ViewLoss:
-        """The loss of projected views; what it trains hangs on the module."""
+        """The loss of projected views of so many nodes; what it trains hangs on the module."""
         raise NotImplementedError
 
     def _finished(self, module: nn.Module) -> None:
@@ -201,6 +203,8 @@ class MetaPathEstimator(TrainedEstimator):
             raise UnknownNameError(f'views is "{self.views}".', hint='"both" or "coarse"')
         if self.scale_features not in ("row", "none"):
             raise UnknownNameError(f'scale_features is "{self.scale_features}".', hint='"row" or "none"')
+        if self.batch_size is not None and self.batch_size < 2:
+            raise GraphrepError(f"batch_size is {self.batch_size}.", hint="2 or more, or None for all nodes")
         if self.dim < 1:
             raise GraphrepError(f"dim is {self.dim}.", hint="dim=64")
         for name in ("dropout", "feature_mask"):
@@ -245,10 +249,16 @@ class MetaPathEstimator(TrainedEstimator):
 
     def _task(self, module: nn.Module, graph: Any) -> Any:
         assert isinstance(module, MetaPathModule)
+        count = int(graph.num_nodes[self._known.target])
         with seeded(self.seed):
-            loss = self._loss(module, graph.num_nodes[self._known.target])
+            loss = self._loss(module, min(self.batch_size or count, count))
         return MetaPathTask(
-            module, self._source(graph), loss, resample=self.resample_masks, fingerprint=self._fingerprint(FREE)
+            module,
+            self._source(graph),
+            loss,
+            resample=self.resample_masks,
+            batch_size=self.batch_size,
+            fingerprint=self._fingerprint(FREE),
         )
 
     @torch.no_grad()

@@ -115,7 +115,9 @@ def test_the_loss_is_that_of_the_dense_definition(density: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_planted_classes_are_found(method: Any) -> None:
     graph = generated(400, others={"a": 200, "b": 12}, features=16)
-    options: dict[str, Any] = {"epochs": 30, "lr": 5e-3, "eval_every": 0} | ({"num_clusters": (8, 20)} if method is MEOW else {})
+    options: dict[str, Any] = {"epochs": 30, "lr": 5e-3, "eval_every": 0} | (
+        {"num_clusters": (8, 20)} if method is MEOW else {}
+    )
     z = method(16, **options).fit_transform(graph)
     y = graph.y.numpy()
     ours, raw = (cluster_scores(y, kmeans(rows, 4, seed=0)).nmi for rows in (z, graph.x["t"]))
@@ -137,6 +139,18 @@ def test_every_setting_trains(options: dict[str, Any]) -> None:
     assert len(model.history_.epochs) == 6
     assert torch.isfinite(model.embedding_).all()
     assert float(model.embedding_.std()) > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_drawn_nodes(method: Any) -> None:
+    graph = toy()
+    whole, drawn, all_ = (small(method, batch_size=size).fit(graph) for size in (None, 20, 60))
+    assert whole.history_.losses == all_.history_.losses
+    assert drawn.history_.losses != whole.history_.losses
+    assert torch.isfinite(drawn.embedding_).all()
+    assert drawn.embedding_.shape == (60, 8)
+    with pytest.raises(GraphrepError, match="batch_size is 1"):
+        small(method, batch_size=1).fit(graph)
 
 
 def test_what_is_left_out_changes_the_loss() -> None:
