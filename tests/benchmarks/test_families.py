@@ -118,6 +118,12 @@ def test_recommend(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_hetero(tmp_path: Path) -> None:
+    (case,) = run(tmp_path, "hetero").values()
+    assert statuses(case) == {OURS: "ok", "dense": "ok"}, case
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["walks", "sampling"])
 def test_random_families(tmp_path: Path, family: str) -> None:
     """Not every rival can do every kind of walk or sample; those that ran agree with ours."""
