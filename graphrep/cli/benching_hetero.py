@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphrep.cli.benching_course import COURSE, course_cells, course_facts
 from graphrep.cli.judging import judge_clusters, judge_probe_splits, mean_std
 from graphrep.cli.system import peak_memory, reset_peak_memory
 from graphrep.cli.typed import named_splits
@@ -54,19 +55,15 @@ def hetero_run(
     probe = judge_probe_splits(z, y, "dmgi", options, splits)
     clusters = judge_clusters(z, y, k=None, seeds=_KMEANS)
     history = model.history_
-    speed = [log.seconds for log in history.epochs]
     return {
         "scores": {row["split"]: {name: row[name] for name, _ in _PROBE} for row in probe["rows"]},
         "clusters": {name: 100 * clusters[name] for name, _ in _CLUSTERS},
         "status": "ok",
-        "epochs": len(history.epochs),
-        "kept_epoch": history.kept_epoch,
-        "stopped": history.stopped,
+        **course_facts(history),
         "loss": history.epochs[-1].loss if history.epochs else None,
         "parts": dict(history.epochs[-1].parts) if history.epochs else {},
         "attention": {path: list(pair) for path, pair in getattr(model, "attention_", {}).items()},
         "seconds": round(seconds, 3),
-        "seconds_per_epoch": round(float(np.median(speed)), 4) if speed else None,
         "peak_memory_bytes": memory,
         "notes": list(model.notes_),
     }
@@ -101,7 +98,7 @@ def hetero_table(
         splits = list(dict.fromkeys(split for row in own for split in row["scores"]))
         head = ["data set", "method", "seeds"]
         head += [f"{split + ': ' if split else ''}{title}" for split in splits for _, title in _PROBE]
-        head += [*(title for _, title in _CLUSTERS), "kept epoch", "s / epoch", "peak GiB"]
+        head += [*(title for _, title in _CLUSTERS), *COURSE]
         lines += [*([""] if lines else []), "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         for label in labels:
             lines += _lines(dataset, label, splits, [row for row in own if row["label"] == label])
@@ -126,13 +123,8 @@ def _lines(dataset: str, label: str, splits: Sequence[str], rows: Sequence[Mappi
         return [f"| {dataset} | {label} | {rows[0]['status']} |" + " |" * empty] if rows else []
     found = [summarize([row["scores"][split][name] for row in good]) for split in splits for name, _ in _PROBE]
     found += [summarize([row["clusters"][name] for row in good]) for name, _ in _CLUSTERS]
-    epochs = [row["kept_epoch"] for row in good]
-    speed = [row["seconds_per_epoch"] for row in good if row["seconds_per_epoch"] is not None]
     cells = [dataset, label, str(len(good)), *(mean_std(s.mean, s.std) for s in found)]
-    cells.append(f"{min(epochs)}" if min(epochs) == max(epochs) else f"{min(epochs)}-{max(epochs)}")
-    cells.append(f"{np.median(speed):.3g}" if speed else "")
-    cells.append(f"{max(row['peak_memory_bytes'] for row in good) / 2**30:.2f}")
-    return ["| " + " | ".join(cells) + " |"]
+    return ["| " + " | ".join([*cells, *course_cells(good)]) + " |"]
 
 
 def _published(dataset: str, label: str, splits: Sequence[str], found: Recipe | None) -> list[str]:

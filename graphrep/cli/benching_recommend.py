@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from graphrep.cli.benching_course import COURSE, course_cells, course_facts
 from graphrep.cli.judging import mean_std
 from graphrep.cli.system import peak_memory, reset_peak_memory
 from graphrep.data.check import grouped
@@ -75,19 +74,12 @@ def recommend_run(method: Any, params: dict[str, Any], data: Any) -> dict[str, A
         **facts,
         "scores": scores,
         "status": "ok",
-        "epochs": len(history.epochs),
-        "kept_epoch": history.kept_epoch,
-        "stopped": history.stopped,
+        **course_facts(history),
         "validation_recall": max(looked) if looked else None,
         "seconds": round(seconds, 3),
-        "seconds_per_epoch": _median([log.seconds for log in history.epochs]),
         "peak_memory_bytes": memory,
         "notes": list(model.notes_),
     }
-
-
-def _median(seconds: Sequence[float]) -> float | None:
-    return round(float(np.median(seconds)), 4) if len(seconds) else None
 
 
 def recommend_line(row: Mapping[str, Any]) -> str:
@@ -101,7 +93,7 @@ def recommend_line(row: Mapping[str, Any]) -> str:
 
 def recommend_table(datasets: Sequence[str], labels: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Markdown: a line per set and method, published scores of the same split under it; `labels` to methods."""
-    head = ["data set", "method", "seeds", *METRICS, "kept epoch", "s / epoch", "peak GiB"]
+    head = ["data set", "method", "seeds", *METRICS, *COURSE]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for dataset in datasets:
         for label, method in labels.items():
@@ -137,13 +129,8 @@ def _lines(dataset: str, label: str, rows: Sequence[Mapping[str, Any]]) -> list[
     if not good:
         return [f"| {dataset} | {label} | {rows[0]['status']} |" + " |" * (len(METRICS) + 3)] if rows else []
     found = [summarize([100 * row["scores"]["users"][metric] for row in good]) for metric in METRICS]
-    epochs = [row["kept_epoch"] for row in good]
-    speed = [row["seconds_per_epoch"] for row in good if row["seconds_per_epoch"] is not None]
     cells = [dataset, label, str(len(good)), *(mean_std(s.mean, s.std) for s in found)]
-    cells.append(f"{min(epochs)}" if min(epochs) == max(epochs) else f"{min(epochs)}-{max(epochs)}")
-    cells.append(f"{np.median(speed):.3g}" if speed else "")
-    cells.append(f"{max(row['peak_memory_bytes'] for row in good) / 2**30:.2f}")
-    return ["| " + " | ".join(cells) + " |"]
+    return ["| " + " | ".join([*cells, *course_cells(good)]) + " |"]
 
 
 def _published(dataset: str, label: str, method: str) -> list[str]:

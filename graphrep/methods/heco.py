@@ -48,9 +48,11 @@ class _Task:
         self.last: Tensor | None = None
 
     def batches(self, epoch: int, generator: torch.Generator) -> Iterable[None]:
+        """One step on all nodes."""
         return [None]
 
     def loss(self, batch: Any, epoch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The contrast of both views, in both directions."""
         schema, paths = self._model.encoder(self.inputs)
         self.last = paths.detach()
         a, b = (normalize(self._model.head(z), dim=1) for z in (schema, paths))
@@ -69,10 +71,12 @@ class _Task:
         return (streaming_logsumexp(anchor, b, scale=scale) - near).mean()
 
     def embed(self) -> Tensor:
+        """(N, d) of a pass without dropping."""
         out: Tensor = self._model(self.inputs)
         return out
 
     def fingerprint(self) -> str:
+        """Settings of the method and a digest of the graph."""
         return f"{self._fingerprint}, {self.source.digest()}"
 
 
