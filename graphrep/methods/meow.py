@@ -55,8 +55,7 @@ class MEOW(MetaPathEstimator):
         batch_size: nodes contrasted in a step, drawn anew each time, for graphs where N^2 is too much; the clusters
             are then those of the drawn nodes. None: all. Every step encodes the whole graph.
         official_embedding: the vectors of the last training pass, dropping included, in place of a clean pass.
-        epochs: at most; it ends when the loss has not fallen for `patience` epochs. Scores fall when it is trained for
-            long after they have peaked, while the loss still falls.
+        epochs: at most; it ends when the loss has not fallen for `patience` epochs.
         lr, weight_decay, optimizer, clip_norm, precision, stop, patience, min_delta, keep, eval_every, time_budget,
             seed: see :class:`graphrep.train.TrainConfig`.
         device: where the training runs.
