@@ -128,7 +128,10 @@ SUITES: dict[str, Suite] = {
                 Variant("MEOW, no prototypes", "meow", {"prototype_weight": 0.0}),
                 Variant("MEOW, coarse only", "meow", {"views": "coarse"}),
             ),
-            "adameow": (Variant("AdaMEOW", "adameow"),),
+            "adameow": (
+                Variant("AdaMEOW", "adameow"),
+                Variant("AdaMEOW, normalised weights", "adameow", {"normalise_weights": True}),
+            ),
             "heco": (Variant("HeCo", "heco"),),
         },
         methods=("meow", "ablations", "adameow", "heco"),

@@ -9,7 +9,7 @@ __all__ = ["lloyd_steps", "torch_kmeans"]
 
 _MAX_STEPS = 300
 _TOLERANCE = 1e-4  # of the mean variance of a column, on the squared shift of all centres
-_ENTRIES = 1 << 22  # of one (rows, k) block of distances
+_CPU_ENTRIES, _GPU_ENTRIES = 1 << 18, 1 << 24  # of one (rows, k) block of distances: in the cache; few launches
 
 
 def torch_kmeans(rows: Tensor, k: int, *, n_init: int, seed: int) -> Tensor:
@@ -90,7 +90,7 @@ def _assign(rows: Tensor, square: Tensor, centres: Tensor) -> tuple[Tensor, Tens
     norm = centres.square().sum(1)
     sums, count = torch.zeros_like(centres), torch.zeros(k, dtype=rows.dtype, device=rows.device)
     labels, nearest = [], []
-    step = max(1, _ENTRIES // k)
+    step = max(1, (_CPU_ENTRIES if rows.device.type == "cpu" else _GPU_ENTRIES) // k)
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         distance = square[start : start + step, None] - 2 * block @ centres.t() + norm

@@ -83,7 +83,7 @@ def inertia(z: np.ndarray, labels: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("entries", "k"), [(1 << 22, 1), (1 << 22, 2), (1 << 22, 6), (64, 3)])
 def test_torch_kmeans_is_as_good_as_scikit_learns(monkeypatch, entries, k) -> None:
-    monkeypatch.setattr("graphrep.eval._kmeans._ENTRIES", entries)
+    monkeypatch.setattr("graphrep.eval._kmeans._CPU_ENTRIES", entries)
     z = blobs(120)
     ours = ev.kmeans(torch.from_numpy(z), k, backend="torch")
     theirs = KMeans(k, n_init=10, random_state=0).fit(z)

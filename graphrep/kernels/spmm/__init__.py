@@ -116,7 +116,8 @@ _winners = define(
 
 def _save_sum(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     rowptr, col, perm, value, x, ctx.mean, *transpose = inputs
-    ctx.save_for_backward(rowptr, col, perm, value, x, *transpose)
+    # x is for the gradient of the weights alone, and is as large as the output.
+    ctx.save_for_backward(rowptr, col, perm, value, x if ctx.needs_input_grad[3] else None, *transpose)
 
 
 def _backward_sum(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
