@@ -15,6 +15,7 @@ from graphrep.methods._metapath_source import MetaPathShape, MetaPathSource
 from graphrep.methods._two_view import ProjectionHead
 from graphrep.methods.metapath import FREE, MetaPathEstimator
 from graphrep.methods.trained import inherits_arguments
+from graphrep.nn.metapaths import top_neighbors
 from graphrep.nn.schema_encoder import SchemaEncoder, SchemaInputs
 from graphrep.objectives._common import check_temperature
 from graphrep.train import seeded
@@ -83,7 +84,8 @@ class _Task:
 class HeCo(MetaPathEstimator):
     """Vectors for one node type from two encoders that must agree: the network schema and the meta-paths.
 
-    A node's positives are the nodes that most meta-paths connect it with, itself among them; all others are negatives.
+    A node's positives are its best partners by the sum over meta-paths of 1 / (its partners on that path), as the
+    authors' program has it (the paper counts paths), itself always among them; all others are negatives.
     For views a (schema) and b (meta-paths), the loss is ``balance l(a, b) + (1 - balance) l(b, a)`` with
     ``l(a, b) = -mean_i log(sum_{j in P_i} exp(a_i.b_j / tau) / sum_j exp(a_i.b_j / tau))`` on unit rows of
     ``W_2 elu(W_1 z)``.
@@ -91,7 +93,7 @@ class HeCo(MetaPathEstimator):
     Args:
         dim: d, numbers per node.
         temperature: tau.
-        num_positives: partners that count as positives, the node itself included; ties by the number of paths.
+        num_positives: partners that count as positives, the node itself included; `ties` are those of MEOW.
         balance: share of the schema's direction in the loss.
         attention_dropout: share of the attention's vectors that is dropped in training; `dropout` is that of features.
         metapaths, target, num_neighbors, ties, scale_features and the settings of the training: see :class:`MEOW`.
@@ -161,23 +163,19 @@ class HeCo(MetaPathEstimator):
         return SchemaInputs(x, source.plain(), [source.relation(name) for name in names])
 
     def _positives(self, source: MetaPathSource) -> CSR:
-        """(N, N) pattern: per node the partners that most meta-paths connect it with, then by paths, itself first."""
+        """(N, N) pattern: the best partners of each node by the sum over meta-paths of 1 / partners, itself first."""
         count = source.shape_rows()
-        row = torch.cat([csr.row().long() for csr in source.counts])
-        col = torch.cat([csr.col.long() for csr in source.counts])
-        paths = torch.cat([csr.value.double() for csr in source.counts if csr.value is not None])
-        nodes = torch.arange(count)
-        key, place = torch.unique(torch.cat([row * count + col, nodes * (count + 1)]), return_inverse=True)
-        score = torch.zeros(len(key), dtype=torch.float64)
-        score.index_add_(0, place[: len(row)], 1 + paths / (1 + paths.max()) / (1 + len(source.counts)))
-        row, col = key // count, key % count
-        score[row == col] = torch.inf
-        order = torch.argsort(score, descending=True, stable=True)
-        order = order[torch.argsort(row[order], stable=True)]
-        start = torch.searchsorted(row[order], row[order])
-        kept = order[torch.arange(len(order)) - start < self.num_positives].sort().values
-        edges = torch.stack([col[kept], row[kept]])
-        return CSR.from_edge_index(edges, size=(count, count)).to(source.device)
+        keys, shares = [torch.arange(count) * (count + 1)], [torch.zeros(count)]
+        for csr in source.counts:
+            row, col = csr.row().long().cpu(), csr.col.long().cpu()
+            keys.append(row * count + col)
+            shares.append(1 / torch.bincount(row, minlength=count).float()[row])
+        key, place = torch.unique(torch.cat(keys), return_inverse=True)
+        score = torch.zeros(len(key)).index_add_(0, place, torch.cat(shares))
+        edges = torch.stack([key % count, key // count])
+        summed = CSR.from_edge_index(edges, score, size=(count, count))
+        best = top_neighbors(summed, self.num_positives, ties=self.ties, seed=self.seed, score="count")
+        return best.with_value(None).to(source.device)
 
     def _task(self, module: nn.Module, graph: Any) -> Any:
         assert isinstance(module, _Module)

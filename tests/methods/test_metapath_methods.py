@@ -294,7 +294,7 @@ def test_vanishing_weights_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hecos_positives() -> None:
-    """Itself, then the partners on most meta-paths, then those with more paths."""
+    """Itself, then the partners with the largest sum of 1 / partners: 0 and 1 share two paths of few partners."""
     edges = {
         ("t", "ta", "a"): torch.tensor([[0, 1, 0, 2, 0, 2], [0, 0, 1, 1, 2, 2]]),
         ("t", "tb", "b"): torch.tensor([[0, 1, 3], [0, 0, 1]]),
