@@ -32,6 +32,7 @@ _NAMES = {
     "MEOW": "meow",
     "MF": "lightgcn",
     "MetaPathEstimator": "metapath",
+    "NCN": "ncn",
     "PamC": "pamc",
     "PartitionChoice": "selection",
     "Popularity": "popularity",

@@ -18,6 +18,8 @@ _NAMES = {
     "LGConv": "gcn_conv",
     "LightGCL": "lightgcl",
     "LightGCN": "lightgcn",
+    "LinkDropper": "link_dropper",
+    "LinkView": "link_dropper",
     "MLP": "mlp",
     "MetaPathContext": "metapath_context",
     "MetaPathProposal": "metapath_names",

@@ -305,6 +305,17 @@ METHODS: dict[str, Entry] = {
 }""",
     ),
     **TYPED,
+    "ncn": Entry(
+        target="graphrep.methods.ncn:NCN",
+        task="linkpred",
+        summary="both ends of a pair and the vectors of their common neighbours; completion=1 adds missing ones (ncnc)",
+        bibtex="""@inproceedings{wang2024neural,
+  title     = {Neural Common Neighbor with Completion for Link Prediction},
+  author    = {Wang, Xiyuan and Yang, Haotong and Zhang, Muhan},
+  booktitle = {The Twelfth International Conference on Learning Representations},
+  year      = {2024}
+}""",
+    ),
     "lightgcl": Entry(
         target="graphrep.methods.lightgcl:LightGCL",
         task="recommend",
