@@ -15,9 +15,10 @@ from graphrep.data.canonical import canonical_edges
 from graphrep.data.graph import Graph
 from graphrep.data.links import LinkSplit
 from graphrep.data.split import check_leak
-from graphrep.errors import EmptyGraphError, GraphrepError
+from graphrep.errors import EmptyGraphError, GraphrepError, ShapeError
+from graphrep.kernels._check import check_index, check_range
 
-__all__ = ["LinkData", "as_split", "link_data", "non_links", "ranks_of_links"]
+__all__ = ["LinkData", "as_pairs", "as_split", "link_data", "non_links", "ranks_of_links", "usable_cut"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,37 @@ class LinkData:
 def as_split(data: Any) -> LinkSplit | Graph:
     """A LinkSplit as it is, anything else as :meth:`Graph.coerce` takes it."""
     return data if isinstance(data, LinkSplit) else Graph.coerce(data)
+
+
+def as_pairs(pairs: Any, num_nodes: int) -> Tensor:
+    """(2, P) int32 or int64 pairs of known nodes.
+
+    Raises:
+        ShapeError, DTypeError, IndexRangeError: they are none.
+    """
+    found = torch.as_tensor(pairs)
+    if found.dim() != 2 or found.shape[0] != 2:
+        turned = found.dim() == 2 and found.shape[1] == 2
+        hint = "pairs.t()" if turned else "torch.stack([first, second])"
+        raise ShapeError(f"pairs must have shape (2, P); got {tuple(found.shape)}.", hint=hint)
+    found = found if found.numel() else found.long()
+    check_index(found, "pairs", ndim=2)
+    check_range(found, num_nodes, "pairs")
+    return found
+
+
+def usable_cut(wanted: int, negatives: Tensor | None) -> tuple[int, list[str]]:
+    """K of Hits@K for so many (2, n) negatives, and what is to be told where it is not the wanted one.
+
+    With no more than K negatives Hits@K is 1 whatever the scores; then K is half their number.
+    """
+    if negatives is None or wanted < negatives.shape[1]:
+        return wanted, []
+    lower = max(1, negatives.shape[1] // 2)
+    told = (
+        f"there are {negatives.shape[1]} validation negatives, so Hits@{lower}, not Hits@{wanted}, chooses the epoch."
+    )
+    return lower, [told]
 
 
 def link_data(data: LinkSplit | Graph, validation: float | None, use_validation: bool | None, seed: int) -> LinkData:

@@ -1,4 +1,4 @@
-"""The training of a link predictor: batches of links with fresh negatives, target links out of the graph, validation."""
+"""The training of a link predictor: links with fresh negatives, target links out of the graph, validation."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ class LinkTask:
         view = self.dropper(batch.links if self.remove_targets else None, **self.rates, generator=generator)
         h = self._ncn.encode(self.x, view.messages)
         pairs = torch.cat([self.dropper.links[:, batch.links], batch.negatives], dim=1)
-        pos, neg = self._ncn.decode(h, view.neighbors, pairs).split([batch.links.numel(), batch.negatives.shape[1]])
-        return link_bce(pos, neg[:, None]), {}
+        logits, count = self._ncn.decode(h, view.neighbors, pairs), batch.links.numel()
+        return link_bce(logits[:count], logits[count:, None]), {}
 
     def embed(self) -> Tensor:
         """Some rows of the vectors of the nodes, on the graph with all training links."""
@@ -135,5 +135,5 @@ class LinkTask:
 @torch.no_grad()
 def scored(module: NCN, h: Tensor, csr: CSR, pairs: Tensor, block_size: int) -> Tensor:
     """(P,) logits on the CPU of (2, P) pairs, a block at a time."""
-    parts = [module.decode(h, csr, part.to(h.device)).cpu() for part in pairs.split(block_size, dim=1)]
+    parts = [module.decode(h, csr, part.to(h.device)).cpu() for part in torch.split(pairs, block_size, dim=1)]
     return torch.cat(parts) if parts else torch.empty(0, dtype=h.dtype)

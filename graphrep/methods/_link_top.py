@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from graphrep.kernels import CSR, sample_neighbors, sparse_product
+from graphrep.kernels import CSR, sparse_product
 from graphrep.kernels._budget import ranges_within
+from graphrep.kernels._select import select_rows
 from graphrep.kernels._sorted import sorted_pattern
 from graphrep.kernels.sparse_product import product_cost
 
@@ -47,7 +48,8 @@ def best_links(
         for first, last in ranges_within(_paths(graph, nodes), _PATHS):
             part = nodes[first:last]
             row, column = _two_hop(graph, left_out, part)
-            found = [score(torch.stack([part[r], c])) for r, c in zip(*(_cut(x, block_size) for x in (row, column)))]
+            blocks = zip(_cut(part[row], block_size), _cut(column, block_size), strict=True)
+            found = [score(torch.stack(pair)) for pair in blocks]
             best = _best_of_rows(row, column, torch.cat(found) if found else values.new_empty(0), len(part), k)
             chosen[first:last], values[first:last] = best
         if candidates == "auto":
@@ -58,7 +60,7 @@ def best_links(
 
 
 def _cut(x: Tensor, size: int) -> tuple[Tensor, ...]:
-    return x.split(size) if x.numel() else ()
+    return torch.split(x, size) if x.numel() else ()
 
 
 def _paths(graph: CSR, nodes: Tensor) -> Tensor:
@@ -69,8 +71,7 @@ def _paths(graph: CSR, nodes: Tensor) -> Tensor:
 
 def _two_hop(graph: CSR, known: CSR, nodes: Tensor) -> tuple[Tensor, Tensor]:
     """(row, column), ascending: for each of `nodes` those two links away that are neither known nor the node."""
-    rows = sample_neighbors(graph, nodes, -1, seed=0)
-    reached = sparse_product(rows, graph, counts=False)
+    reached = sparse_product(select_rows(graph, nodes), graph, counts=False)
     row, column = reached.row().long(), reached.col.long()
     start = nodes[row]
     keys = known.row().long() * known.num_cols + known.col.long()

@@ -10,18 +10,17 @@ from torch import Tensor, nn
 
 from graphrep.data.check import grouped
 from graphrep.data.graph import Graph
-from graphrep.errors import CheckpointMismatchError, EmptyGraphError, GraphrepError, MissingFeaturesError
-from graphrep.errors import ShapeError, UnknownNameError
+from graphrep.errors import CheckpointMismatchError, EmptyGraphError, GraphrepError, UnknownNameError
 from graphrep.kernels import CSR
 from graphrep.kernels._check import check_index, check_range
-from graphrep.methods._link_data import LinkData, as_split, link_data
+from graphrep.methods._link_data import LinkData, as_pairs, as_split, link_data, usable_cut
+from graphrep.methods._link_features import feature_kind, features_of
 from graphrep.methods._link_task import LinkTask, scored
 from graphrep.methods._link_top import best_links
-from graphrep.methods._views import scaled_features
 from graphrep.methods.trained import WEIGHT_DTYPES, TrainedEstimator
-from graphrep.nn.encoder import feature_matrix
+from graphrep.nn import ncn
+from graphrep.nn._arguments import check_rate
 from graphrep.nn.link_dropper import LinkDropper
-from graphrep.nn.ncn import NCN as NCNModule
 from graphrep.train import History, TrainConfig, train
 
 __all__ = ["NCN"]
@@ -36,7 +35,6 @@ _CHOICES = {
     "features": ("auto", "given", "learned", "fastrp"),
     "scale_features": ("none", "row", "unit"),
 }
-_SPARSE = 0.1  # features with fewer entries than this share are multiplied as a sparse matrix
 
 
 class NCN(TrainedEstimator):
@@ -56,8 +54,8 @@ class NCN(TrainedEstimator):
         edge_dropout: share of links that are out of the encoder's graph in a step, both directions together.
         neighbor_dropout: share that is out of the neighbour sets, drawn apart; nothing is rescaled.
         remove_targets: see above; False is for comparison only.
-        features: ``"given"`` those of the graph; ``"learned"`` a trained vector per node; ``"fastrp"`` FastRP vectors of
-            the training graph; ``"auto"`` the given ones where there are any, else learned.
+        features: ``"given"`` those of the graph; ``"learned"`` a trained vector per node; ``"fastrp"`` FastRP vectors
+            of the training graph; ``"auto"`` the given ones where there are any, else learned.
         feature_dim: width of learned and FastRP vectors; None: `dim`.
         scale_features: ``"none"``, ``"row"`` (absolute values add up to 1) or ``"unit"`` (length 1).
         validation: share of the links to hold out where the data has no validation links. Hits@K on validation links
@@ -94,6 +92,11 @@ class NCN(TrainedEstimator):
     """
 
     _needs_features = False
+
+    notes_: list[str]
+    _graph: CSR  # in which the neighbours of pairs are looked up
+    _known: CSR  # links that a list of missing ones leaves out
+    _used: str  # where the features come from
 
     def __init__(
         self,
@@ -198,11 +201,11 @@ class NCN(TrainedEstimator):
         self.device = device
         self.seed = seed
 
-    def fit(self, data: Any, **training: Any) -> Self:
+    def fit(self, graph: Any, **training: Any) -> Self:
         """Trains on the training links of a split, or on a graph, of which some links are held out to validate.
 
         Args:
-            data: a :class:`~graphrep.data.LinkSplit`, whose test pairs play no part, or anything :meth:`Graph.coerce`
+            graph: a :class:`~graphrep.data.LinkSplit`, whose test pairs play no part, or anything :meth:`Graph.coerce`
                 takes. Directions are dropped, duplicates merged and self-loops left out.
             training: callbacks, checkpoint, resume, ...: see :meth:`TrainedEstimator.fit`.
 
@@ -214,14 +217,14 @@ class NCN(TrainedEstimator):
             GraphrepError: a setting out of range.
         """
         self._check_settings()
-        found = link_data(as_split(data), self.validation, self.use_validation_edges, self.seed)
+        found = link_data(as_split(graph), self.validation, self.use_validation_edges, self.seed)
         size = found.num_nodes
         self._graph, self._known = (_matrix(part, size) for part in (found.serving, found.known))
         self.notes_ = list(found.notes)
         return super().fit(found, **training)
 
     def score(self, pairs: Any) -> Tensor:
-        """(P,) logits that pairs of nodes are linked; ``score(pairs).sigmoid()`` is a probability against a random pair.
+        """(P,) logits that pairs of nodes are linked; ``score(pairs).sigmoid()`` is a chance against random pairs.
 
         Args:
             pairs: (2, P) node numbers, in any order; a score does not depend on which end comes first.
@@ -231,15 +234,9 @@ class NCN(TrainedEstimator):
             ShapeError, DTypeError, IndexRangeError: no such pairs.
         """
         h: Tensor = self._fitted("embedding_")
-        pairs = torch.as_tensor(pairs)
-        if pairs.dim() != 2 or pairs.shape[0] != 2:
-            hint = "pairs.t()" if pairs.dim() == 2 and pairs.shape[1] == 2 else "torch.stack([first, second])"
-            raise ShapeError(f"pairs must have shape (2, P); got {tuple(pairs.shape)}.", hint=hint)
-        pairs = pairs.long() if not pairs.numel() else pairs
-        check_index(pairs, "pairs", ndim=2)
-        check_range(pairs, len(h), "pairs")
+        pairs = as_pairs(pairs, len(h))
         module = self.module_
-        assert isinstance(module, NCNModule)
+        assert isinstance(module, ncn.NCN)
         module.eval()
         device = next(module.parameters()).device
         return scored(module, h.to(device), self._graph.to(device), pairs, self.block_size)
@@ -273,8 +270,6 @@ class NCN(TrainedEstimator):
         options: dict[str, Any] = {"candidates": candidates, "block_size": self.block_size}
         return best_links(self.score, self._graph, self._known, chosen.long(), k, **options)
 
-    # the frame of TrainedEstimator
-
     def _coerced(self, graph: Any) -> Any:
         return graph if isinstance(graph, LinkData) else Graph.coerce(graph)
 
@@ -287,39 +282,33 @@ class NCN(TrainedEstimator):
             raise EmptyGraphError(f"a link needs two nodes, and the graph has {count}.", hint="2 or more")
 
     def _check_settings(self) -> None:
+        """Raises where a setting is out of range, whatever the graph."""
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UnknownNameError(f'{name} is "{getattr(self, name)}".', hint="one of " + ", ".join(choices))
-        for name in ("batch_size", "block_size", "hits_k", "dim", "feature_dim"):
-            value = getattr(self, name)
-            if (isinstance(value, bool) or not isinstance(value, int) or value < 1) and not (
-                name == "feature_dim" and value is None
-            ):
+        counts = {name: getattr(self, name) for name in ("dim", "batch_size", "block_size", "hits_k")}
+        counts["feature_dim"] = self._feature_dim
+        for name, value in counts.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise GraphrepError(f"{name} is {value!r}.", hint="an integer of 1 or more")
         if self.encoder_lr is not None and not self.encoder_lr > 0:
             raise GraphrepError(f"encoder_lr is {self.encoder_lr!r}.", hint="a positive rate, or None for that of lr")
         for name in ("edge_dropout", "neighbor_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise GraphrepError(f"{name} is {getattr(self, name)!r}; shares lie in [0, 1).", hint=f"{name}=0.2")
+            check_rate(getattr(self, name), name)
 
-    def _kind(self, graph: Graph) -> str:
-        """Where the features come from."""
-        kind = ("given" if graph.num_features else "learned") if self.features == "auto" else self.features
-        if kind == "given" and not graph.num_features:
-            raise MissingFeaturesError(
-                f"{graph.name or 'the graph'} has no features.", hint='features="learned" or features="fastrp"'
-            )
-        return kind
+    @property
+    def _feature_dim(self) -> int:
+        return self.dim if self.feature_dim is None else self.feature_dim
 
     def _shape(self, graph: Any) -> tuple[int, int | None]:
         """Width of the features, and the number of nodes where they are learned."""
-        kind = self._kind(graph.graph)
+        kind = feature_kind(graph.graph, self.features)
         if kind == "given":
             return graph.graph.num_features, None
-        return self.feature_dim or self.dim, graph.num_nodes if kind == "learned" else None
+        return self._feature_dim, graph.num_nodes if kind == "learned" else None
 
     def _pack_shape(self, module: nn.Module) -> str:
-        assert isinstance(module, NCNModule)
+        assert isinstance(module, ncn.NCN)
         return f"{module.encoder.in_channels} {module.encoder.num_nodes or 0} {self._used}"
 
     def _unpack_shape(self, text: str) -> tuple[int, int | None]:
@@ -327,13 +316,13 @@ class NCN(TrainedEstimator):
         return int(width), int(count) or None
 
     def _width(self, module: nn.Module) -> int | None:
-        assert isinstance(module, NCNModule)
+        assert isinstance(module, ncn.NCN)
         return module.encoder.in_channels
 
     def _module(self, shape: Any, /) -> nn.Module:
         width, count = shape
         options = {name: getattr(self, name) for name in _MODULE}
-        return NCNModule(width, self.dim, self.num_layers, **options, num_nodes=count)
+        return ncn.NCN(width, self.dim, self.num_layers, **options, num_nodes=count)
 
     def _fitting(self, graph: Any) -> Any:
         """The data of a running `fit` as they are; of another graph what the encoder reads must be there."""
@@ -356,32 +345,20 @@ class NCN(TrainedEstimator):
             )
         return found
 
-    def _input(self, graph: Graph, links: Tensor, kind: str) -> Any:
-        """Features as the module takes them: few entries as a sparse matrix, None where they are learned."""
-        if kind == "learned":
-            return None
-        dtype = WEIGHT_DTYPES[self.precision]
-        x = graph.x if kind == "given" else self._fastrp(links, graph.num_nodes)
-        assert x is not None
-        x = scaled_features(x, self.scale_features, dtype)
-        if x.layout == torch.strided and int(x.count_nonzero()) < _SPARSE * x.numel():
-            x = x.to_sparse_csr()
-        return feature_matrix(x).to(self.device)
-
-    def _fastrp(self, links: Tensor, num_nodes: int) -> Tensor:
-        from graphrep.methods.fastrp import FastRP
-
-        edges = torch.cat([links, links.flip(0)], dim=1)
-        model = FastRP(self.feature_dim or self.dim, seed=self.seed)
-        found: Tensor = model.fit_transform(Graph(edges, num_nodes=num_nodes))
-        return found
+    def _input(self, graph: Graph, links: Tensor) -> Any:
+        x = features_of(
+            graph, links, self._used, self._feature_dim, self.scale_features, WEIGHT_DTYPES[self.precision], self.seed
+        )
+        return None if x is None else x.to(self.device)
 
     def _train(self, module: nn.Module, graph: Any, config: TrainConfig, **options: Any) -> History:
-        assert isinstance(module, NCNModule)
-        self._used = self._kind(graph.graph)
-        self._held = self._input(graph.graph, graph.train, self._used)
+        assert isinstance(module, ncn.NCN)
+        self._used = feature_kind(graph.graph, self.features)
+        self._held = self._input(graph.graph, graph.train)
         if graph.val_pos is not None:
             config = dataclasses.replace(config, stop="hits", keep="best")
+        hits_k, note = usable_cut(self.hits_k, graph.val_neg)
+        self.notes_ += note
         dropper = LinkDropper(graph.train.to(self.device), graph.num_nodes, dtype=WEIGHT_DTYPES[self.precision])
         task = LinkTask(
             module,
@@ -392,32 +369,22 @@ class NCN(TrainedEstimator):
             remove_targets=self.remove_targets,
             edge_dropout=self.edge_dropout,
             neighbor_dropout=self.neighbor_dropout,
-            hits_k=self._hits_k(graph),
+            hits_k=hits_k,
             block_size=self.block_size,
             encoder_rate=1.0 if self.encoder_lr is None else self.encoder_lr / self.lr,
             fingerprint=self._fingerprint(_FREE),
         )
         return train(task, config, **options)
 
-    def _hits_k(self, data: LinkData) -> int:
-        if data.val_neg is None or self.hits_k < data.val_neg.shape[1]:
-            return self.hits_k
-        lower = max(1, data.val_neg.shape[1] // 2)
-        self.notes_.append(
-            f"there are {data.val_neg.shape[1]} validation negatives, so Hits@{lower} instead of "
-            f"Hits@{self.hits_k} chooses the epoch."
-        )
-        return lower
-
     @torch.no_grad()
     def _encode(self, module: nn.Module, graph: Any) -> Tensor:
-        assert isinstance(module, NCNModule)
+        assert isinstance(module, ncn.NCN)
         dtype = WEIGHT_DTYPES[self.precision]
         if isinstance(graph, LinkData):
             links, x = graph.serving, self.__dict__.pop("_held")
         else:
             links = graph.edge_index
-            x = self._input(graph, links, self._used)
+            x = self._input(graph, links)
         dropper = LinkDropper(links.to(self.device), graph.num_nodes, dtype=dtype)
         return module.encode(x, dropper.whole.messages)
 
@@ -430,7 +397,7 @@ class NCN(TrainedEstimator):
         self._graph, self._known = (
             CSR(tensors[f"{name}.rowptr"], tensors[f"{name}.col"], num_cols=size) for name in ("graph", "known")
         )
-        self.notes_: list[str] = []
+        self.notes_ = []
 
 
 def _matrix(links: Tensor, size: int) -> CSR:

@@ -53,7 +53,7 @@ def one_sided_neighbors(
         return none, none, OneSided(none, none, none, None)
     pair, node = torch.cat(common, dim=1)
     joined = [torch.cat(parts) for parts in zip(*alone, strict=True)]
-    return pair, node, OneSided(*joined[:3], None if limit is None else joined[3])
+    return pair, node, OneSided(joined[0], joined[1], joined[2], None if limit is None else joined[3])
 
 
 def _sampled(pair: Tensor, node: Tensor, count: int, limit: int, seed: int) -> tuple[Tensor, Tensor]:

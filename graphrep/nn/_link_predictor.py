@@ -165,7 +165,9 @@ class LinkPredictor(nn.Module):
         with _mode(self, self.training and self.inner_dropout):
             few = not self._transforms and _FEW * inner.shape[1] <= len(h)
             spread = None if few else self._spread(h)
-            chunks = [self._logits(h, csr, part, depth - 1, spread) for part in inner.split(self.chunk_size, dim=1)]
+            chunks = [
+                self._logits(h, csr, part, depth - 1, spread) for part in torch.split(inner, self.chunk_size, dim=1)
+            ]
         logit = torch.cat(chunks) if chunks else h.new_empty(0)
         found = link_probability(logit, *self.calibration)[place]
         return found if alone.factor is None else found * alone.factor

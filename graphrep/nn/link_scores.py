@@ -23,7 +23,8 @@ def link_score(head: Tensor, tail: Tensor, rel: Tensor | None = None, *, kind: s
     - ``distmult``: ``sum h r t`` (Yang et al. 2015); ``transe``: ``-||h + r - t||_p`` (Bordes et al. 2013).
 
     Args:
-        head, tail: (..., d); leading axes broadcast: ``head[:, None]`` against ``tail[None]`` scores all pairs.
+        head: (..., d).
+        tail: (..., d); leading axes broadcast: ``head[:, None]`` against ``tail[None]`` scores all pairs.
         rel: (..., d), needed by ``distmult`` and ``transe``, ignored by the others.
         kind: see above.
         p: norm of ``transe``, 1 or more.
@@ -52,10 +53,12 @@ def link_score(head: Tensor, tail: Tensor, rel: Tensor | None = None, *, kind: s
         r = _checked(rel, "rel")
         _same_width(head=h, tail=t, rel=r)
         if kind == "distmult":
-            return (h * r * t).sum(-1)
+            product: Tensor = h * r * t
+            return product.sum(-1)
         if not (math.isfinite(p) and p >= 1):
             raise GraphrepError(f"p is {p}; a norm has 1 or more.", hint="p=2")
-        return -torch.linalg.vector_norm(h + r - t, ord=p, dim=-1)
+        length: Tensor = torch.linalg.vector_norm(h + r - t, ord=p, dim=-1)
+        return -length
     _same_width(head=h, tail=t)
     if kind == "cosine":
         h, t = (torch.nn.functional.normalize(part, dim=-1, eps=_EPS) for part in (h, t))
@@ -72,7 +75,7 @@ def _checked(x: Tensor, name: str) -> Tensor:
 def _same_width(**parts: Tensor) -> None:
     shapes = {name: tuple(part.shape) for name, part in parts.items()}
     try:
-        torch.broadcast_shapes(*(shape[:-1] for shape in shapes.values()))
+        torch.broadcast_shapes(*(shape[:-1] for shape in shapes.values()))  # type: ignore[no-untyped-call]
         fits = len({shape[-1] for shape in shapes.values()}) == 1
     except RuntimeError:
         fits = False

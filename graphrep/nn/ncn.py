@@ -119,9 +119,9 @@ class NCN(nn.Module):
         sizes = {"in_channels": in_channels, "hidden_channels": hidden_channels, "num_layers": num_layers}
         sizes |= {"chunk_size": chunk_size, "max_completion": 1 if max_completion is None else max_completion}
         sizes |= {"num_nodes": 1 if num_nodes is None else num_nodes}
-        for name, value in sizes.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise GraphrepError(f"{name} is {value!r}.", hint="an integer of 1 or more")
+        for name, size in sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise GraphrepError(f"{name} is {size!r}.", hint="an integer of 1 or more")
         if isinstance(completion, bool) or completion not in (0, 1, 2):
             raise GraphrepError(f"completion is {completion!r}.", hint="0 (NCN), 1 (NCNC) or 2")
         for name, number in {"scale": scale, "offset": offset, "alpha": alpha, "pt": pt}.items():

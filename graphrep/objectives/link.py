@@ -24,9 +24,7 @@ __all__ = [
 ]
 
 
-def link_bce(
-    pos: Tensor, neg: Tensor, *, pos_weight: Tensor | None = None, reduction: str = "balanced"
-) -> Tensor:
+def link_bce(pos: Tensor, neg: Tensor, *, pos_weight: Tensor | None = None, reduction: str = "balanced") -> Tensor:
     """Binary cross-entropy of scores: ``softplus(-pos)`` and ``softplus(neg)``, without overflow.
 
     Args:

@@ -287,7 +287,7 @@ def _groups(task: Task) -> list[dict[str, Any]]:
         raise GraphrepError("The module has no parameters to train.", hint="an encoder with weights")
     if not isinstance(task, GroupedTask):
         return [{"params": wanted}]
-    groups = [{"params": list(part), "factor": float(factor)} for part, factor in task.groups()]
+    groups: list[dict[str, Any]] = [{"params": list(part), "factor": factor} for part, factor in task.groups()]
     if sorted(id(p) for group in groups for p in group["params"]) != sorted(map(id, wanted)):
         raise GraphrepError("groups() must hold every trained parameter of the module once.")
     return groups
