@@ -33,6 +33,7 @@ _NAMES = {
     "MF": "lightgcn",
     "MetaPathEstimator": "metapath",
     "NCN": "ncn",
+    "NCNC": "ncnc",
     "PamC": "pamc",
     "PartitionChoice": "selection",
     "Popularity": "popularity",

@@ -55,5 +55,6 @@ def features_of(
         x = FastRP(dim, seed=seed).fit_transform(Graph(edges, num_nodes=graph.num_nodes))
     x = scaled_features(x, scale, dtype)
     if x.layout == torch.strided and int(x.count_nonzero()) < _SPARSE * x.numel():
-        x = x.to_sparse_csr()
+        row, column = x.nonzero(as_tuple=True)
+        return CSR.from_edge_index(torch.stack([column, row]), x[row, column], size=(x.shape[1], x.shape[0]))
     return feature_matrix(x)

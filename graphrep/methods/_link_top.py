@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from graphrep.errors import GraphrepError, UnknownNameError
 from graphrep.kernels import CSR, sparse_product
 from graphrep.kernels._budget import ranges_within
 from graphrep.kernels._select import select_rows
@@ -39,7 +40,14 @@ def best_links(
         k: candidates per node.
         candidates: ``"two-hop"``, ``"all"``, or ``"auto"``: all for nodes with fewer than k two links away.
         block_size: pairs scored at a time.
+
+    Raises:
+        GraphrepError, UnknownNameError: `k` or `candidates` out of range.
     """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise GraphrepError(f"k must be an integer of 1 or more; got {k!r}.", hint="k=10")
+    if candidates not in ("auto", "two-hop", "all"):
+        raise UnknownNameError(f'candidates is "{candidates}".', hint="one of auto, two-hop, all")
     chosen = torch.full((nodes.numel(), k), -1, dtype=torch.int64)
     values = torch.full((nodes.numel(), k), -torch.inf)
     left_out = sorted_pattern(known)

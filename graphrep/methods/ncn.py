@@ -263,12 +263,8 @@ class NCN(TrainedEstimator):
         chosen = chosen.long() if not chosen.numel() else chosen
         check_index(chosen, "nodes")
         check_range(chosen, size, "nodes")
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise GraphrepError(f"k must be an integer of 1 or more; got {k!r}.", hint="k=10")
-        if candidates not in ("auto", "two-hop", "all"):
-            raise UnknownNameError(f'candidates is "{candidates}".', hint="one of auto, two-hop, all")
-        options: dict[str, Any] = {"candidates": candidates, "block_size": self.block_size}
-        return best_links(self.score, self._graph, self._known, chosen.long(), k, **options)
+        parts = (self.score, self._graph, self._known, chosen.long(), k)
+        return best_links(*parts, candidates=candidates, block_size=self.block_size)
 
     def _coerced(self, graph: Any) -> Any:
         return graph if isinstance(graph, LinkData) else Graph.coerce(graph)

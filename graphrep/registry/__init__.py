@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from graphrep.errors import UnknownNameError
 from graphrep.registry._entry import Entry
+from graphrep.registry._links import LINKS
 from graphrep.registry._typed import TYPED
 
 __all__ = ["METHODS", "Entry", "lookup", "suggest"]
@@ -305,17 +306,7 @@ METHODS: dict[str, Entry] = {
 }""",
     ),
     **TYPED,
-    "ncn": Entry(
-        target="graphrep.methods.ncn:NCN",
-        task="linkpred",
-        summary="both ends of a pair and the vectors of their common neighbours; completion=1 adds missing ones (ncnc)",
-        bibtex="""@inproceedings{wang2024neural,
-  title     = {Neural Common Neighbor with Completion for Link Prediction},
-  author    = {Wang, Xiyuan and Yang, Haotong and Zhang, Muhan},
-  booktitle = {The Twelfth International Conference on Learning Representations},
-  year      = {2024}
-}""",
-    ),
+    **LINKS,
     "lightgcl": Entry(
         target="graphrep.methods.lightgcl:LightGCL",
         task="recommend",
