@@ -235,9 +235,8 @@ class NCN(TrainedEstimator):
         """
         h: Tensor = self._fitted("embedding_")
         pairs = as_pairs(pairs, len(h))
-        module = self.module_
+        module = self.module_.eval()
         assert isinstance(module, ncn.NCN)
-        module.eval()
         device = next(module.parameters()).device
         return scored(module, h.to(device), self._graph.to(device), pairs, self.block_size)
 
