@@ -194,6 +194,9 @@ class LinkBPRLoss(Objective):
         tensor(0.6931)
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
         """See :func:`link_bpr`."""
         return link_bpr(pos, neg)
