@@ -113,6 +113,8 @@ def link_data(data: LinkSplit | Graph, validation: float | None, use_validation:
     train = _links(graph.edge_index, count)
     if not graph.is_undirected():
         notes.append("the graph is directed; its links are taken without their directions.")
+    if graph.edge_weight is not None:
+        notes.append("the links have weights, which play no part.")
     for pairs, name in ((split.val_pos, "validation"), (split.test_pos, "test")):
         if pairs is not None and train.numel() and pairs.numel():
             check_leak(train, pairs, name=name)

@@ -116,9 +116,20 @@ class LinkPredictor(nn.Module):
         ends = h.index_select(0, pairs[0]) * h.index_select(0, pairs[1])
         found: Tensor = self.pair_mlp(ends)
         if self.common_neighbors:
-            found = self.beta * self.neighbor_mlp(self._pooled(h, csr, pairs, depth, spread)) + found
+            found = self.beta * self._evidence(self._pooled(h, csr, pairs, depth, spread)) + found
         logit: Tensor = self.head(found)
         return logit
+
+    def _evidence(self, pooled: Tensor) -> Tensor:
+        """f_c of each row; in inference the rows of pairs without neighbours, most of them, are computed once."""
+        if self.training or torch.is_grad_enabled():
+            whole: Tensor = self.neighbor_mlp(pooled)
+            return whole
+        some = (pooled != 0).any(1)
+        rows = torch.cat([pooled[some], pooled.new_zeros(1, pooled.shape[1])])
+        place = torch.where(some, some.cumsum(0) - 1, len(rows) - 1)
+        found: Tensor = self.neighbor_mlp(rows)[place]
+        return found
 
     def _pooled(self, h: Tensor, csr: CSR, pairs: Tensor, depth: int, spread: Tensor | None) -> Tensor:
         """(P, D) sums of X' over common neighbours and, weighted, over those of one end alone."""

@@ -246,6 +246,9 @@ def test_directions_loops_and_duplicates_play_no_part() -> None:
     a, b = NCN(**FAST).fit(graph), NCN(**FAST).fit(odd)
     assert torch.equal(a.embedding_, b.embedding_)
     assert any("directed" in note for note in b.notes_)
+    heavy = NCN(**FAST).fit(Graph(graph.edge_index, torch.full((graph.num_edges,), 2.0), num_nodes=60, x=graph.x))
+    assert torch.equal(a.embedding_, heavy.embedding_)
+    assert any("weights" in note for note in heavy.notes_)
 
 
 # variants

@@ -282,6 +282,18 @@ def test_repeated_pairs_and_pairs_without_neighbours() -> None:
     close(found[:1], wanted)
 
 
+@pytest.mark.parametrize("completion", [0, 1])
+def test_pairs_without_neighbours_share_one_row_in_inference(completion: int) -> None:
+    edges = some_graph(40, 30, 6)
+    csr, pairs = CSR.from_edge_index(edges, size=(40, 40)), torch.randint(0, 40, (2, 80))
+    model, h = build(3, completion=completion), torch.randn(40, 6, dtype=torch.float64)
+    with torch.no_grad():
+        found = model.decode(h, csr, pairs)
+        bare = model.decode(h, CSR.from_edge_index(edges[:, :0], size=(40, 40)), pairs)
+    close(found, model.decode(h, csr, pairs))
+    close(bare, model.decode(h, CSR.from_edge_index(edges[:, :0], size=(40, 40)), pairs))
+
+
 def test_gradcheck() -> None:
     edges = some_graph(6, 9, 0)
     csr = CSR.from_edge_index(edges, size=(6, 6))
