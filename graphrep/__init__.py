@@ -33,6 +33,8 @@ _NAMES = {
     "Louvain": "graphrep.methods.communities",
     "MEOW": "graphrep.methods.meow",
     "MF": "graphrep.methods.lightgcn",
+    "NCN": "graphrep.methods.ncn",
+    "NCNC": "graphrep.methods.ncnc",
     "NearestIndex": "graphrep.eval.neighbors",
     "PamC": "graphrep.methods.pamc",
     "Popularity": "graphrep.methods.popularity",

@@ -32,6 +32,8 @@ _NAMES = {
     "MEOW": "meow",
     "MF": "lightgcn",
     "MetaPathEstimator": "metapath",
+    "NCN": "ncn",
+    "NCNC": "ncnc",
     "PamC": "pamc",
     "PartitionChoice": "selection",
     "Popularity": "popularity",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from graphrep.errors import UnknownNameError
 from graphrep.registry._entry import Entry
+from graphrep.registry._links import LINKS
 from graphrep.registry._typed import TYPED
 
 __all__ = ["METHODS", "Entry", "lookup", "suggest"]
@@ -305,6 +306,7 @@ METHODS: dict[str, Entry] = {
 }""",
     ),
     **TYPED,
+    **LINKS,
     "lightgcl": Entry(
         target="graphrep.methods.lightgcl:LightGCL",
         task="recommend",
