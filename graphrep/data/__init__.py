@@ -36,9 +36,11 @@ _NAMES = {
     "open_graph": "read",
     "open_hetero": "read",
     "read_interactions": "ratings",
+    "read_negatives": "negative_files",
     "save_embeddings": "embeddings",
     "split_edges": "split",
     "split_nodes": "split",
+    "write_negatives": "negative_files",
 }
 
 __all__ = sorted(_NAMES)
