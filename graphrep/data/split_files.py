@@ -24,8 +24,9 @@ def write_split(split: NodeSplit | EdgeSplit, path: str | os.PathLike[str], *, i
     Args:
         split: of nodes or of edges.
         path: ending in ``.csv`` for a table: ``id,part`` for nodes, ``source,target,part,label`` for edges (label 0
-            for negatives). Otherwise an npz archive: ``train_idx``, ``val_idx``, ``test_idx``, or ``train_pos``,
-            ``train_neg``, ..., with ``num_nodes``, ``seed`` and, for edges, ``directed``.
+            for negatives), and ``time`` for a split by time. Otherwise an npz archive: ``train_idx``, ``val_idx``,
+            ``test_idx``, or ``train_pos``, ``train_neg``, ..., with ``num_nodes``, ``seed`` and, for edges,
+            ``directed`` and perhaps ``train_time``, ...
         ids: (N,) external ids; the table has them in place of node numbers, the archive in ``ids``.
 
     Raises:
@@ -56,6 +57,8 @@ def _arrays(split: NodeSplit | EdgeSplit, ids: Any | None) -> dict[str, Any]:
             found |= {f"{part}_pos": getattr(split, part).numpy(), f"{part}_neg": getattr(split, f"{part}_neg").numpy()}
     if isinstance(split, EdgeSplit):
         found["directed"] = np.bool_(split.directed)
+        times = {f"{part}_time": getattr(split, f"{part}_time") for part in _PARTS}
+        found |= {key: time.numpy() for key, time in times.items() if time is not None}
     return found if ids is None else {**found, "ids": ids}
 
 
@@ -68,9 +71,14 @@ def _table(split: NodeSplit | EdgeSplit, ids: Any | None) -> str:
         for part in _PARTS:
             rows.writerows((name, part) for name in names[getattr(split, part).numpy()].tolist())
         return text.getvalue()
-    rows.writerow(("source", "target", "part", "label"))
+    timed = split.train_time is not None
+    rows.writerow(("source", "target", "part", "label", *(("time",) if timed else ())))
     for part in _PARTS:
         for label, key in ((1, part), (0, f"{part}_neg")):
             ends = names[getattr(split, key).numpy()].T.tolist()
-            rows.writerows((source, target, part, label) for source, target in ends)
+            if not timed:
+                rows.writerows((source, target, part, label) for source, target in ends)
+                continue
+            time = getattr(split, f"{part}_time").tolist() if label else [""] * len(ends)
+            rows.writerows((*end, part, label, when) for end, when in zip(ends, time, strict=True))
     return text.getvalue()
