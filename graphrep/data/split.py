@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from graphrep.data._node_split import PARTS, Array, NodeSplit, part_sizes, split_nodes
-from graphrep.data._pair_ranks import draw_unused, num_pairs, rank_of, sorted_distinct
+from graphrep.data._overlap import as_pairs, overlap, overlap_message
+from graphrep.data._pair_ranks import draw_unused, num_pairs, rank_of
 from graphrep.data._structure import find_root
 from graphrep.data.canonical import canonical_edges
 from graphrep.data.check import grouped
@@ -226,44 +227,12 @@ def check_leak(train: Any, test: Any, *, directed: bool = False, name: str = "te
         graphrep.errors.LeakySplitError: 1 of 1 test edges also occur in the training edges (reversed direction).
         Try: graphrep data split --undirected; pass --allow-leak to go on anyway.
     """
-    same, back = _overlap(_pairs(train, "train"), _pairs(test, name))
-    leaks = int((same if directed else same | back).sum())
-    if not leaks:
-        return
-    reversed_only = 0 if directed else int((back & ~same).sum())
-    how = " (reversed direction)" if reversed_only else ""
-    if 0 < reversed_only < leaks:
-        how = f" ({grouped(leaks - reversed_only)} in the same direction, {grouped(reversed_only)} reversed)"
-    raise LeakySplitError(
-        f"{grouped(leaks)} of {grouped(same.size)} {name} edges also occur in the training edges{how}.",
-        hint="graphrep data split --undirected; pass --allow-leak to go on anyway.",
-    )
+    same, back = overlap(as_pairs(train, "train"), as_pairs(test, name))
+    if message := overlap_message(same, back, directed=directed, name=name):
+        raise LeakySplitError(message, hint="graphrep data split --undirected; pass --allow-leak to go on anyway.")
 
 
 def same_pairs(edges: Any, pairs: Any) -> int:
     """How many of `pairs` (2, P) are among `edges` (2, E), in either direction."""
-    same, back = _overlap(_pairs(edges, "edges"), _pairs(pairs, "pairs"))
+    same, back = overlap(as_pairs(edges, "edges"), as_pairs(pairs, "pairs"))
     return int((same | back).sum())
-
-
-def _overlap(known: Array, asked: Array) -> tuple[Array, Array]:
-    """(P,) bool twice: which of `asked` are in `known` as they are, and which are there reversed."""
-    if not known.size or not asked.size:
-        return (np.zeros(asked.shape[1], dtype=bool),) * 2
-    base = int(max(known.max(), asked.max())) + 1
-    keys = sorted_distinct(known[0] * base + known[1])
-    return _contains(keys, asked[0] * base + asked[1]), _contains(keys, asked[1] * base + asked[0])
-
-
-def _pairs(edges: Any, name: str) -> Array:
-    array = edges.detach().cpu().numpy() if isinstance(edges, Tensor) else np.asarray(edges)
-    if array.ndim != 2 or array.shape[0] != 2:
-        raise ShapeError(f"{name} must have shape (2, E); got {array.shape}.", hint=f"{name}.T")
-    return array.astype(np.int64)
-
-
-def _contains(keys: Array, values: Array) -> Array:
-    """Which values are among the sorted `keys`."""
-    at = np.minimum(np.searchsorted(keys, values), keys.size - 1)
-    found: Array = keys[at] == values
-    return found
