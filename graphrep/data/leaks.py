@@ -173,8 +173,10 @@ class _Checker:
     ) -> None:
         self.pairs, self.times, self.directed = pairs, times, directed
         self.num_nodes = _MOST if num_nodes is None else min(num_nodes, _MOST)
-        self.outside = {key: ((part < 0) | (part >= self.num_nodes)).any(axis=0) for key, part in pairs.items()}
-        self.loops = {key: part[0] == part[1] for key, part in pairs.items()}
+        self.outside: dict[str, Array] = {
+            key: ((part < 0) | (part >= self.num_nodes)).any(axis=0) for key, part in pairs.items()
+        }
+        self.loops: dict[str, Array] = {key: part[0] == part[1] for key, part in pairs.items()}
         sound = {key: part[:, ~(self.outside[key] | self.loops[key])] for key, part in pairs.items()}
         self.links = {key.removesuffix("_pos"): part for key, part in sound.items() if key.endswith("_pos")}
         self.negatives = {key.removesuffix("_neg"): part for key, part in sound.items() if key.endswith("_neg")}
@@ -286,7 +288,8 @@ class _Checker:
                 yield from self._leak("self pair", key, loops, message, "drop self-loops before the split", part)
 
     def _hit(self, same: Array, back: Array) -> Array:
-        return same if self.directed else same | back
+        hit: Array = same if self.directed else same | back
+        return hit
 
     def _leak(
         self, kind: str, part: str, hit: Array, message: str | None, hint: str, pairs: Array | None = None

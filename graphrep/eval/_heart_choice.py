@@ -118,7 +118,7 @@ def _rank(
     Returns their number, the rank behind the last in the kind that has the fewest, which is where a candidate without
     a score of that kind stands, and the sum of these over the kinds.
     """
-    stamp, count, bound, behind = seen[-1], 0, np.int64(1) << 31, 0
+    stamp, count, bound, behind = seen[-1], 0, 1 << 31, 0
     for kind in range(pointer.shape[0]):
         begin, end = pointer[kind, slot], pointer[kind, slot + 1]
         listed, top = _sizes(node[begin:end], score[begin:end], partner)

@@ -82,8 +82,8 @@ def heart_negatives(
 
     Example:
         >>> path = torch.tensor([[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]])
-        >>> heart_negatives(path, [[0], [2]], k=2).tolist()
-        [[[0, 3], [5, 2]]]
+        >>> heart_negatives(path, [[0], [2]], k=2, ties="hardest").tolist()
+        [[[0, 3], [4, 2]]]
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2 or k % 2:
         raise GraphrepError(f"k must be an even number of at least 2; got {k!r}.", hint="k=500")

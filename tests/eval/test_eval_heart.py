@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 import torch
@@ -210,6 +214,29 @@ def test_harder_than_uniform_negatives() -> None:
     hard = score(known, negatives.reshape(-1, 2).t()).reshape(-1, 40)
     easy = gr.eval.link_scores(pos, score(known, split.test_neg), ks=()).auc
     assert gr.eval.link_scores(pos, hard, ks=()).auc < easy - 0.1
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_square_of_nodes() -> None:
+    """100,000 nodes and 400 end points: dense rows of three scores would be 1 GB."""
+    code = """
+        import resource, torch
+        from graphrep.eval import heart_negatives, heuristic_scores
+        n = 100_000
+        edges = torch.randint(0, n, (2, 4 * n), generator=torch.Generator().manual_seed(0))
+        x = torch.ones(n, 2)
+        heart_negatives(edges, [[0], [1]], x, 10, num_nodes=n)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        positives = torch.stack([torch.arange(200), torch.arange(200, 400)])
+        found = heart_negatives(edges, positives, x, 500, num_nodes=n)
+        heuristic_scores(edges, found[:20].reshape(-1, 2).t(), "katz")
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) < 500 << 10  # KiB
 
 
 def test_errors() -> None:

@@ -76,9 +76,9 @@ def _push(
         while front:
             for f in range(front):  # all of the frontier lets go before any of it receives
                 u = nodes[side, f]
-                degree = np.int64(rowptr[u + 1]) - np.int64(rowptr[u])
+                degree = np.float64(rowptr[u + 1] - rowptr[u])
                 mass[u] += rest[u] * (teleport if degree else 1.0)
-                moving[u] = rest[u] * ((1.0 - teleport) / max(degree, 1))
+                moving[u] = rest[u] * ((1.0 - teleport) / max(degree, 1.0))
                 rest[u] = 0.0
             ahead = 0
             for f in range(front):
@@ -89,7 +89,7 @@ def _push(
                     if seen[v] != stamp:
                         seen[v], touched[count], mass[v], rest[v] = stamp, v, 0.0, 0.0
                         count += 1
-                    bound = tolerance * max(np.int64(rowptr[v + 1]) - np.int64(rowptr[v]), 1)
+                    bound = tolerance * max(np.float64(rowptr[v + 1] - rowptr[v]), 1.0)
                     before = rest[v]
                     rest[v] = before + share
                     if before < bound and rest[v] >= bound:

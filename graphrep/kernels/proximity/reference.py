@@ -15,11 +15,13 @@ BLOCK_NUMBERS = 1 << 22  # of the dense rows that are held at once
 
 
 @register("pagerank_rows", "reference")
+@register("pagerank_rows", "cuda")  # sparse products, which run in a fixed order on the device too
 def pagerank_rows(
     csr: CSR, nodes: Tensor, teleport: float, tolerance: float, most: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(S,) entries of each row, and their columns and values."""
-    parts = [_pushed(csr, block, teleport, tolerance) for block in nodes.split(_rows(csr))]
+    size = _rows(csr)
+    parts = [_pushed(csr, nodes[a : a + size], teleport, tolerance) for a in range(0, nodes.numel(), size)]
     counts, columns, values = (torch.cat(list(part)) for part in zip(*parts, strict=True))
     return counts, columns, values
 
@@ -41,6 +43,7 @@ def _pushed(csr: CSR, nodes: Tensor, teleport: float, tolerance: float) -> tuple
 
 
 @register("katz_scores", "reference")
+@register("katz_scores", "cuda")
 def katz_scores(csr: CSR, starts: Tensor, pointer: Tensor, ends: Tensor, beta: float, hops: int) -> Tensor:
     """(P,) sums of the pairs of ``starts[k]`` with ``ends[pointer[k] : pointer[k + 1]]``."""
     out = torch.empty(ends.numel(), dtype=torch.float64, device=ends.device)
@@ -62,7 +65,8 @@ def katz_scores(csr: CSR, starts: Tensor, pointer: Tensor, ends: Tensor, beta: f
 
 def _step(csr: CSR, rows: Tensor) -> Tensor:
     """(B, N) rows times the matrix."""
-    return spmm(csr.pattern_t(), rows.t().contiguous()).t()
+    product: Tensor = spmm(csr.pattern_t(), rows.t().contiguous()).t()
+    return product
 
 
 def _rows(csr: CSR) -> int:
