@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graphrep.errors import DTypeError, EmptyGraphError, GraphrepError, NonFiniteError
 from graphrep.kernels._check import check_floating
+from graphrep.kernels._counter import DOMAIN_SKIPGRAM, torch_below, torch_fraction, torch_start, torch_word
 
 __all__ = ["LEAST_NODES", "Partition", "partition_nodes"]
 
@@ -44,6 +45,23 @@ class Partition:
     def to(self, device: torch.device | str) -> Partition:
         """The same parts with their tables on `device`."""
         return Partition(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
+
+    def draw(self, part: Tensor, index: Tensor, number: int, *, seed: int) -> list[Tensor]:
+        """For each index (B,) `number` nodes of its part (B,), by weight; they depend on seed and index alone.
+
+        Example:
+            >>> table = partition_nodes(torch.tensor([0.0, 1.0, 0.0]), 1)
+            >>> table.draw(torch.zeros(2, dtype=torch.int64), torch.arange(2), 1, seed=0)
+            [tensor([1, 1])]
+        """
+        stream = torch_start(seed, DOMAIN_SKIPGRAM, index)
+        start, width = self.start[part], (self.start[1:] - self.start[:-1])[part]
+        drawn = []
+        for t in range(number):
+            slot = start + torch_below(torch_word(stream, 2 * t), width)
+            taken = torch_fraction(torch_word(stream, 2 * t + 1)) < self.accept[slot]
+            drawn.append(torch.where(taken, self.node[slot], self.other[slot]))
+        return drawn
 
 
 def partition_nodes(weight: Tensor, parts: int) -> Partition:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphrep.kernels._counter import (
-    DOMAIN_SKIPGRAM,
-    DOMAIN_WINDOW,
-    torch_below,
-    torch_fraction,
-    torch_start,
-    torch_word,
-)
+from graphrep.kernels._counter import DOMAIN_WINDOW, torch_below, torch_start, torch_word
 from graphrep.kernels._dispatch import register
 from graphrep.kernels.skipgram.partition import Partition
 
@@ -89,23 +82,11 @@ def skipgram(
         span = (high - low)[:, None].expand_as(place)[inside]
         share = (first + within).expand_as(place)[inside] / span
         rate = steps[0][0] + (steps[0][1] - steps[0][0]) * share.double()
-        negatives = _negatives(parts, column[:, None].expand_as(place)[inside], index, steps[1], seed)
+        negatives = parts.draw(column[:, None].expand_as(place)[inside], index, steps[1], seed=seed)
         looked = index % LOSS_EVERY == 0
         loss += _learn(vertex, context, source[index], target[index], negatives, rate, steps, looked)
         count += int(looked.sum())
     return float(loss), count
-
-
-def _negatives(parts: Partition, column: Tensor, index: Tensor, number: int, seed: int) -> list[Tensor]:
-    """For each pair (B,) the drawn nodes, one tensor per negative."""
-    stream = torch_start(seed, DOMAIN_SKIPGRAM, index)
-    start, width = parts.start[column], (parts.start[1:] - parts.start[:-1])[column]
-    drawn = []
-    for t in range(number):
-        slot = start + torch_below(torch_word(stream, 2 * t), width)
-        taken = torch_fraction(torch_word(stream, 2 * t + 1)) < parts.accept[slot]
-        drawn.append(torch.where(taken, parts.node[slot], parts.other[slot]))
-    return drawn
 
 
 def _learn(
