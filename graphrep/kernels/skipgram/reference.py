@@ -80,8 +80,8 @@ def skipgram(
         inside = place < high[:, None]
         index = place[inside]
         span = (high - low)[:, None].expand_as(place)[inside]
-        share = (first + within).expand_as(place)[inside] / span
-        rate = steps[0][0] + (steps[0][1] - steps[0][0]) * share.double()
+        share = (first + within).expand_as(place)[inside].double() / span
+        rate = steps[0][0] + (steps[0][1] - steps[0][0]) * share
         negatives = parts.draw(column[:, None].expand_as(place)[inside], index, steps[1], seed=seed)
         looked = index % LOSS_EVERY == 0
         loss += _learn(vertex, context, source[index], target[index], negatives, rate, steps, looked)
