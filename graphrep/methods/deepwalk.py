@@ -20,19 +20,23 @@ class DeepWalk(SkipGramEstimator):
     blocks that share neither row nor column train at the same time without locks, each with negatives from its own
     part. The result is the same for any number of threads; threads beyond P idle.
 
+    The defaults are GraphVite's settings with the 80 walks per node of the paper. The paper's own are ``window=10,
+    shrink_window=True, starts="node", num_negatives=5, negative_weight=1, weight_decay=0``, which takes four times as
+    long.
+
     Args:
         dim: d, numbers per node.
-        epochs: passes; in each one walk starts at every node that has an edge out of it (80 walks per node in the
-            paper). The learning rate falls linearly to nothing over all of them.
+        epochs: passes of as many walks as there are nodes with edges out of them. The learning rate falls linearly to
+            nothing over all of them.
         walk_length: steps of a walk; it ends early at a node without edges out of it.
         window: most steps between the nodes of a pair.
         shrink_window: draw the window anew for each node of a walk, from 1 to `window`, as word2vec does: near nodes
             count more.
-        starts: ``"node"``: every node once per epoch, in a new order; ``"degree"``: as many walks, from nodes drawn by
-            the weight of their edges, as GraphVite does.
+        starts: ``"node"``: every node once per epoch, in a new order; ``"degree"``: nodes drawn by the weight of their
+            edges.
         direction: of a directed graph: ``"both"``: walks ignore directions; ``"out"``: they follow the edges.
         num_negatives: k negatives per pair.
-        negative_weight: what each of them counts; GraphVite draws one and counts it 5.
+        negative_weight: what each of them counts.
         negative_power: see above.
         lr: learning rate at the start.
         weight_decay: share by which each row shrinks when it learns, times the learning rate.

@@ -13,8 +13,6 @@ _CHANGED: dict[str, Any] = {
     "epochs": 200,
     "walk_length": 1,
     "window": 1,
-    "shrink_window": False,
-    "starts": "degree",
     "direction": "out",
 }
 

@@ -16,6 +16,7 @@ from graphrep.data.graph import Graph
 from graphrep.errors import CheckpointMismatchError, EmptyGraphError, GraphrepError, UnknownNameError
 from graphrep.kernels._numba import num_threads
 from graphrep.methods._fastrp_estimate import Estimate
+from graphrep.methods._pretraining import digest
 from graphrep.methods._skipgram import Schedule, SkipGramModule, SkipGramSource, SkipGramTraining, pairs_per_walk
 from graphrep.methods.trained import TrainedEstimator
 from graphrep.train import History, TrainConfig
@@ -49,15 +50,15 @@ class SkipGramEstimator(TrainedEstimator):
         *,
         epochs: int = 80,
         walk_length: int = 40,
-        window: int = 10,
-        shrink_window: bool = True,
-        starts: str = "node",
+        window: int = 5,
+        shrink_window: bool = False,
+        starts: str = "degree",
         direction: str = "both",
-        num_negatives: int = 5,
-        negative_weight: float = 1.0,
+        num_negatives: int = 1,
+        negative_weight: float = 5.0,
         negative_power: float = 0.75,
         lr: float = 0.025,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0.005,
         parts: int = 8,
         pool_size: int = 1 << 20,
         batch_size: int = 1,
@@ -212,8 +213,7 @@ class SkipGramEstimator(TrainedEstimator):
         if not bool(starting.all()):
             self._say_zero(int((~starting).sum()), graph.num_nodes)
             module.vertex[~starting.to(module.vertex.device)] = 0.0
-        told = self._fingerprint(_FREE)
-        told = f"{told} {graph.num_nodes} nodes {graph.num_edges} edges"
+        told = f"{self._fingerprint(_FREE)}, {graph.num_nodes} nodes, edges {digest(source.csr)}"
         training = SkipGramTraining(module, source, schedule, config, told)
         for name in ("checkpoint", "rescue"):
             options[name] = None if options[name] is None else Path(options[name])

@@ -62,7 +62,7 @@ def _go_through(
         length, reach = np.empty(last - first, np.int64), np.full(last - first, window)
         of = np.empty((last - first, places), np.int64)
         for w in range(last - first):
-            length[w] = _lay_out(rowptr, walks[first + w], part, of[w])
+            length[w] = _lay_out(rowptr, walks, first + w, part, of, w)
         for place in range(places):
             if shrink:
                 for w in range(last - first):
@@ -82,10 +82,11 @@ def _go_through(
 
 
 @helper  # type: ignore[untyped-decorator]
-def _lay_out(rowptr: Any, walk: Any, part: Any, of: Any) -> int:
-    """Writes the part of each node; the number of nodes before the walk stays in place."""
-    for place in range(walk.size):
-        of[place] = part[walk[place]]
-        if rowptr[walk[place]] == rowptr[walk[place] + 1]:
+def _lay_out(rowptr: Any, walks: Any, walk: int, part: Any, of: Any, w: int) -> int:
+    """Writes the part of each node to row `w`; the number of nodes before the walk stays in place."""
+    for place in range(walks.shape[1]):
+        node = walks[walk, place]
+        of[w, place] = part[node]
+        if rowptr[node] == rowptr[node + 1]:
             return place + 1
-    return walk.size
+    return walks.shape[1]
