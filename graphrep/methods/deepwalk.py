@@ -42,8 +42,9 @@ class DeepWalk(SkipGramEstimator):
         weight_decay: share by which each row shrinks when it learns, times the learning rate.
         parts: P at most; a part has 64 nodes or more. Another number gives another, equally good result.
         pool_size: about how many pairs are made, sorted and learned from at a time; 16 bytes each.
-        batch_size: pairs of a block that learn from the same state. 1, or some hundreds on a GPU, where each step is one
-            operation on whole tensors.
+        batch_size: pairs of a block that learn from the same state of the tables. None: 1 on the CPU, where kernels are
+            made for it; 512 on other devices, where a step is a few operations on whole tensors (and `parts` above 8
+            makes them larger).
         precision: "float32" or "float64".
         device: where walks and training run.
         seed: any integer.

@@ -24,6 +24,7 @@ from graphrep.train import History, TrainConfig
 __all__ = ["SkipGramEstimator"]
 
 _FREE = ("device",)  # when resumed; the rates depend on the number of epochs
+_GPU_BATCH = 512
 _TARGET_SECONDS, _NUMBER_SECONDS = 20e-9, 0.35e-9  # of one learning step of a context row, and of each of its numbers
 
 
@@ -61,7 +62,7 @@ class SkipGramEstimator(TrainedEstimator):
         weight_decay: float = 0.005,
         parts: int = 8,
         pool_size: int = 1 << 20,
-        batch_size: int = 1,
+        batch_size: int | None = None,
         precision: str = "float32",
         device: str = "cpu",
         seed: int = 0,
@@ -117,6 +118,9 @@ class SkipGramEstimator(TrainedEstimator):
         seconds = steps * (_TARGET_SECONDS + self.dim * _NUMBER_SECONDS) / threads
         return Estimate(int(2 * num_nodes * self.dim * item + matrices + pool), seconds, threads)
 
+    def _usual_batch(self) -> int:
+        return 1 if torch.device(self.device).type == "cpu" else _GPU_BATCH
+
     # for subclasses
 
     def _bias(self) -> tuple[float, float]:
@@ -144,7 +148,7 @@ class SkipGramEstimator(TrainedEstimator):
             power=self.negative_power,
             parts=self.parts,
             pool_size=self.pool_size,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size or self._usual_batch(),
             seed=self.seed,
         )
 
@@ -163,6 +167,8 @@ class SkipGramEstimator(TrainedEstimator):
         whole = ("dim", "walk_length", "window", "num_negatives", "parts", "pool_size", "batch_size")
         for name in whole:
             value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise GraphrepError(f"{name} must be an integer of 1 or more; got {value!r}.", hint=f"{name}=8")
         p, q = self._bias()
