@@ -73,7 +73,9 @@ def main() -> None:
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     write_json(chosen.out, {"threads": chosen.threads, **found, "machine": circumstances()})
-    print(f"{found['pairs_per_second']:.0f} pairs/s, peak {found['peak_bytes'] / 2**30:.2f} GiB, loss {found['losses']}")
+    print(
+        f"{found['pairs_per_second']:.0f} pairs/s, peak {found['peak_bytes'] / 2**30:.2f} GiB, loss {found['losses']}"
+    )
 
 
 if __name__ == "__main__":

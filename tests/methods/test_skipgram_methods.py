@@ -210,9 +210,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     options = {**SMALL, "walk_length": 4} if method is not LINE else SMALL
     whole = method(**options).fit(graph)
     with pytest.raises(Interrupted):
-        method(**options).fit(
-            graph, callbacks=[watch], checkpoint=state, should_stop=lambda: len(watch.parts) == stop
-        )
+        method(**options).fit(graph, callbacks=[watch], checkpoint=state, should_stop=lambda: len(watch.parts) == stop)
     assert watch.parts[0][1] < 1
     resumed = method(**options).fit(graph, checkpoint=state, resume=True)
     assert torch.equal(whole.embedding_, resumed.embedding_)
