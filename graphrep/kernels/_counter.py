@@ -40,8 +40,8 @@ __all__ = [
     "word",
 ]
 
-# Streams of walks, samples, views, sketches, orders, negatives, pairs, windows and skip-grams never meet one another, nor
-# those of nodes and features.
+# Streams of walks, samples, views, sketches, orders, negatives, pairs, windows and skip-grams never meet one another,
+# nor those of nodes and features.
 DOMAIN_WALK = np.uint64(0x77616C6B00000003)
 DOMAIN_SAMPLE = np.uint64(0x73616D7000000004)
 DOMAIN_VIEW = np.uint64(0x7669657700000005)

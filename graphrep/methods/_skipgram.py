@@ -102,11 +102,8 @@ class SkipGramSource:
             raise EmptyGraphError("The graph has no edges, so there is nothing to walk on.", hint="a graph with edges")
         undirected = graph.is_undirected()
         csr = graph.csr("in" if undirected else direction)
-        out, into = _row_weights(csr), torch.zeros(0)
-        if undirected or direction == "both":
-            into = out
-        else:
-            into = _row_weights(graph.csr("in"))
+        out = _row_weights(csr)
+        into = out if undirected or direction == "both" else _row_weights(graph.csr("in"))
         self.linked = (out + into) > 0  # nodes with an edge
         self.active = (out > 0).nonzero().reshape(-1)
         self.out_weight = out

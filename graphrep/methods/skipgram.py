@@ -124,7 +124,7 @@ class SkipGramEstimator(TrainedEstimator):
     # for subclasses
 
     def _bias(self) -> tuple[float, float]:
-        """p and q of the walks."""
+        """The p and q of the walks."""
         return 1.0, 1.0
 
     # the method

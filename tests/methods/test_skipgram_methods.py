@@ -1,4 +1,4 @@
-"""DeepWalk, LINE, node2vec: what they learn, threads, directions and weights, files, resumption, errors, BlogCatalog."""
+"""DeepWalk, LINE, node2vec: what they learn, threads, directions, weights, files, resumption, errors, BlogCatalog."""
 
 from __future__ import annotations
 
@@ -224,10 +224,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
 def test_callbacks_hear_of_parts_and_epochs() -> None:
     class Listen(StopAfter):
-        epochs: list[int] = []
-
         def start(self, config: Any, done: int) -> None:
-            self.total = config.epochs
+            self.total, self.epochs = config.epochs, list(range(done))
 
         def epoch_done(self, log: Any) -> None:
             self.epochs.append(log.epoch)

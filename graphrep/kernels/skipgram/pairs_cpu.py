@@ -89,4 +89,4 @@ def _lay_out(rowptr: Any, walks: Any, walk: int, part: Any, of: Any, w: int) -> 
         of[w, place] = part[node]
         if rowptr[node] == rowptr[node + 1]:
             return place + 1
-    return walks.shape[1]
+    return int(walks.shape[1])
