@@ -12,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernel_cases import random_csr
-from set_cases import follows, same_for_any_threads
+from set_cases import follows, peak_bytes, same_for_any_threads
 from torch import Tensor
 
 from graphrep.errors import (
@@ -352,3 +352,23 @@ def test_errors() -> None:
         partition_nodes(torch.tensor([1.0, float("inf")]), 1)
     with pytest.raises(GraphrepError, match="parts must be an integer of 1 or more; got 0"):
         partition_nodes(torch.ones(2), 0)
+
+
+MEMORY = """
+    import resource, torch
+    from graphrep.methods import Node2Vec
+    leaves = torch.arange(1, 20_001)
+    star = torch.stack([torch.zeros_like(leaves), leaves])
+    edges = torch.cat([star, star.flip(0)], dim=1)
+    options = dict(dim=8, p=0.5, q=2.0, epochs=1, walk_length=4, pool_size=100_000)
+    Node2Vec(**options).fit(edges[:, :2000])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Node2Vec(**options).fit(edges)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_node2vec_keeps_no_table_per_edge() -> None:
+    """A star of 20,000 leaves: alias tables would hold its squared degree, 4.8 GB; the pool takes a few MB."""
+    assert peak_bytes(MEMORY) < 60e6
