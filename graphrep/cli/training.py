@@ -71,6 +71,11 @@ class EpochProgress(Callback):
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task("", total=config.epochs, completed=done)
 
+    def part_done(self, epoch: int, share: float) -> None:
+        """Moves the bar within an epoch."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=epoch - 1 + share, description=f"epoch {epoch}/{self._epochs}")
+
     def epoch_done(self, log: EpochLog) -> None:
         """One line in metrics.jsonl; the second epoch gives the estimate, since the first compiles."""
         self.done = log.epoch

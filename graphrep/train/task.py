@@ -134,5 +134,8 @@ class Callback:
     def step_done(self, epoch: int, step: int, loss: float) -> None:
         """After step `step` (from 1) of an epoch."""
 
+    def part_done(self, epoch: int, share: float) -> None:
+        """Within an epoch, of methods whose epochs may be long; `share` of it is through."""
+
     def epoch_done(self, log: EpochLog) -> None:
         """After an epoch."""
