@@ -19,6 +19,7 @@ __all__ = ["EpochProgress", "course", "fit_trained"]
 
 LONG = 5.0  # seconds; longer trainings are announced after their second epoch
 _RANKING = {"recall": "Recall", "ndcg": "NDCG"}  # of the validation pairs, where there are some
+_LINKS = {"hits": "Hits@K", "mrr": "MRR", "auc": "AUC"}  # of the validation links
 
 
 def _brief(seconds: float) -> str:
@@ -98,6 +99,8 @@ class EpochProgress(Callback):
         told, seen = f"epoch {log.epoch}/{self._epochs}  loss {log.loss:.4f}", self._signals
         if "recall" in seen:
             return told + "".join(f"  {title}@20 {seen[n]:.4f}" for n, title in _RANKING.items() if n in seen)
+        if "hits" in seen:
+            return told + "".join(f"  {title} {seen[n]:.4f}" for n, title in _LINKS.items() if n in seen)
         return told + (f"  RankMe {seen['rankme']:.0f}" if "rankme" in seen else "")
 
 

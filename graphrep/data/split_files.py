@@ -102,7 +102,8 @@ def read_link_parts(path: str | os.PathLike[str], *, ids: Any | None = None) -> 
             numbered in their sorted order.
 
     Returns:
-        (2, P) arrays by name; ``train_time``, ..., ``num_nodes``, ``directed`` where the file holds them.
+        (2, P) arrays by name; ``train_time``, ..., ``num_nodes``, ``directed`` where the file holds them; ``ids`` where
+        it holds some, or names nodes that are no numbers.
 
     Raises:
         FileFormatError: no such file, or no split of links.
@@ -124,6 +125,8 @@ def read_link_parts(path: str | os.PathLike[str], *, ids: Any | None = None) -> 
         arrays = Archive(path)
         found = {_named(key): arrays[key] for key in arrays if _named(key)}
         found |= {key: arrays[key].item() for key in ("num_nodes", "directed") if key in arrays}
+        if "ids" in arrays:
+            found["ids"] = arrays["ids"]
     if not any(key.endswith("_pos") for key in found):
         raise FileFormatError(f"{path} holds no links of a split.", hint=_EXAMPLE)
     return found
@@ -194,7 +197,7 @@ def _numbered(names: dict[str, Any], ids: Any | None) -> dict[str, Any]:
         return {key: part.astype(np.int64) for key, part in texts.items()}
     except ValueError:  # not all of them are integers
         known = np.unique(np.concatenate([part.reshape(-1) for part in texts.values()]))
-        return {key: np.searchsorted(known, part) for key, part in texts.items()}
+        return {**{key: np.searchsorted(known, part) for key, part in texts.items()}, "ids": known}
 
 
 def _place(place: dict[str, int], name: str) -> int:

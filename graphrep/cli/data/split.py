@@ -82,6 +82,7 @@ def split(
     from graphrep.cli.data.reading import reading
     from graphrep.cli.data.times import edge_times
     from graphrep.cli.graphs import announce, find_graph, short_name
+    from graphrep.cli.settings import parse_shares
     from graphrep.data.split import split_edges, split_nodes
     from graphrep.data.split_files import write_split
 
@@ -104,11 +105,11 @@ def split(
     number = seed or 0
     if links is not None:
         made: Any = split_edges(
-            found, shares=_shares(links, "--links"), negatives=negatives, keep_connected=keep_connected,
+            found, shares=parse_shares(links, "--links"), negatives=negatives, keep_connected=keep_connected,
             directed=directed, edge_time=times, seed=number,
         )  # fmt: skip
     else:
-        shares = _shares(nodes, "--nodes") if nodes is not None else (0.6, 0.2, 0.2)
+        shares = parse_shares(nodes, "--nodes") if nodes is not None else (0.6, 0.2, 0.2)
         made = split_nodes(
             found, shares=shares, per_class=per_class, num_val=num_val, num_test=num_test, stratified=stratified,
             seed=number,
@@ -118,10 +119,3 @@ def split(
     console.say("  " + ", ".join(f"{part} {grouped(n)}" for part, n in sizes.items()) + f"   seed {number}")
     console.say(f"Wrote {target}")
     console.finish({"graph": graph, "path": str(target), "seed": number, "sizes": sizes}, path=target)
-
-
-def _shares(text: str, option: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split("/")]
-    except ValueError:
-        raise GraphrepError(f"{option} {text}: three numbers are needed.", hint=f"{option} 85/5/10") from None

@@ -1,9 +1,7 @@
-"""How good the scores of pairs are: uniform negatives, HeaRT's hard ones, intervals, and a verdict on heuristics."""
+"""How good the scores of pairs are: on uniform negatives, on HeaRT's hard ones, with intervals."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,10 @@ from graphrep.cli.linking.predictors import Predictor
 from graphrep.data.links import LinkSplit
 from graphrep.eval.linkpred import LinkScores, link_intervals, link_scores
 
-__all__ = ["HEART_KS", "Test", "Verdict", "hard_negatives", "judge", "verdict_on"]
+__all__ = ["HEART_KS", "Test", "hard_negatives", "judge"]
 
 Array = np.ndarray[Any, Any]
 HEART_KS = (10, 20, 50)
-_Z = 1.96  # of a 95 % interval
 _TOLERANCE = 1e-7  # of PageRank where features are few, as the authors set it for Cora and CiteSeer
 _LARGE = 10_000  # nodes from which the authors' 1e-5 is taken
 _RESAMPLES, _FEW_RESAMPLES, _MANY = 1000, 200, 20_000
@@ -127,55 +124,3 @@ def _plain(scores: LinkScores) -> dict[str, Any]:
     hits = {str(cut): value for cut, value in scores.hits.items()}
     numbers = {"auc": scores.auc, "ap": scores.ap, "mrr": scores.mrr, "hits": hits}
     return {**numbers, "num_pos": scores.num_pos, "num_neg": scores.num_neg, "negatives": scores.negatives}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A learned method against the heuristics.
-
-    Attributes:
-        method: what was judged.
-        outcome: ``beats``, ``level`` or ``loses``.
-        text: one sentence.
-    """
-
-    method: str
-    outcome: str
-    text: str
-
-
-def verdict_on(method: str, mine: LinkScores, others: Mapping[str, LinkScores], where: str) -> Verdict:
-    """AUC and MRR against the heuristic with the best of each, link by link: mean difference and its 95 % interval.
-
-    It loses where either is lower beyond the interval, and beats them where none is and one is higher.
-
-    Args:
-        method: what was judged.
-        mine: its scores.
-        others: of the heuristics, on the same pairs.
-        where: which negatives.
-    """
-    signs, told = [], []
-    for name, title in (("auc", "AUC"), ("mrr", "MRR")):
-        best = max(others, key=lambda key, name=name: float(getattr(others[key], name)))  # type: ignore[misc]
-        difference = _each(mine, name) - _each(others[best], name)
-        mean = float(difference.mean())
-        half = _Z * float(difference.std(ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
-        signs.append(0 if abs(mean) <= half else 1 if mean > 0 else -1)
-        told.append(f"{title} {getattr(mine, name):.4f} against {getattr(others[best], name):.4f} of {best}")
-    return _said(method, signs, told, where)
-
-
-def _said(method: str, signs: Sequence[int], told: Sequence[str], where: str) -> Verdict:
-    numbers = f"{', '.join(told)} ({where} negatives)"
-    if min(signs) < 0:
-        return Verdict(method, "loses", f"{method} loses to a heuristic that learns nothing: {numbers}.")
-    if max(signs) == 0:
-        return Verdict(method, "level", f"{method} cannot be told from the heuristics: {numbers}.")
-    return Verdict(method, "beats", f"{method} beats every heuristic: {numbers}.")
-
-
-def _each(scores: LinkScores, name: str) -> Array:
-    """What each positive adds to the mean: the share of negatives below it, or one over its rank."""
-    found: Array = 1 / scores.rank if name == "mrr" else 1 - (scores.rank - 1) / scores.num_neg
-    return found
