@@ -232,6 +232,7 @@ def test_too_few_negatives_for_k_are_told() -> None:
     assert tiny.history_.kept_epoch == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("completion", [0, 1])
 def test_learns_the_groups(completion: int) -> None:
     split = as_split(blocks(120, 8))
