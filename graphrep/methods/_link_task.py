@@ -40,7 +40,7 @@ class LinkTask:
         x: features as the module takes them, or None.
         dropper: the training links.
         data: validation pairs.
-        batch_size: B links of a step; every link occurs once an epoch, the last batch may be smaller.
+        batch_size: B, most links of a step; every link occurs once an epoch, in batches of equal size.
         remove_targets: the links of a batch are out of the graph in its step.
         edge_dropout: share of links that are out of the encoder's graph in a step.
         neighbor_dropout: share that is out of the neighbour sets.
@@ -86,14 +86,17 @@ class LinkTask:
         return [([p for p in part.parameters() if p.requires_grad], rate) for part, rate in parts]
 
     def batches(self, epoch: int, generator: torch.Generator) -> Iterable[LinkBatch]:
-        """All links in random order, with as many new pairs that are no training link."""
+        """All links in random order, with as many new pairs that are no training link.
+
+        Batches are of equal size: a last one of few links would be one more step, with the noisiest gradient.
+        """
         device, count = self.dropper.links.device, self.dropper.num_links
         rng = np.random.default_rng(new_seed(generator))
         negatives = non_links(self._used, count, self.dropper.num_nodes, rng).to(device)
         order = torch.randperm(count, generator=generator).to(device)
-        for start in range(0, count, self.batch_size):
-            part = slice(start, start + self.batch_size)
-            yield LinkBatch(order[part], negatives[:, part])
+        steps = -(-count // self.batch_size)
+        for links, pairs in zip(order.tensor_split(steps), negatives.tensor_split(steps, dim=1), strict=True):
+            yield LinkBatch(links, pairs)
 
     def loss(
         self, batch: LinkBatch, epoch: int, generator: torch.Generator

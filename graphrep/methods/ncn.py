@@ -63,7 +63,7 @@ class NCN(TrainedEstimator):
         hits_k: K; where there are not more negatives than that, half their number, which the notes say.
         use_validation_edges: whether the graph that answers after training has the validation links too. None: yes for
             those held out of a plain graph, no for those of a split, which are to be predicted.
-        batch_size: B links per step.
+        batch_size: B, most links of a step; the batches of an epoch are of equal size and hold every link.
         block_size: pairs scored at a time after training.
         epochs: at most. lr: of the predictor; encoder_lr: of the encoder, None: the same. patience: epochs without a
             better Hits@K after which the training stops. weight_decay, optimizer, schedule, clip_norm, precision,
