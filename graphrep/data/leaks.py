@@ -120,7 +120,8 @@ def check_link_split(
     Args:
         split: a LinkSplit, an EdgeSplit, a mapping of arrays ``train_pos``, ``val_pos``, ``val_neg``, ``test_pos``,
             ``test_neg``, ... of shape (2, P), perhaps with ``train_time``, ... and ``num_nodes``, ``directed``; or the
-            path of a file or folder that :func:`graphrep.data.split_files.read_link_parts` reads.
+            path of a file or folder that :func:`graphrep.data.split_files.read_link_parts` reads. Negatives of shape
+            (n, k, 2) are each positive's own: these may repeat, and be links of their own or a later part.
         message_edges: (2, E) what the model passes messages over when it is tested; default the training links.
         num_nodes: N; default what the split says, else no number is too large.
         directed: whether (i, j) and (j, i) are two links; default what the split says, else False.
@@ -147,13 +148,15 @@ def check_link_split(
     parts = _parts_of(split)
     directed = bool(parts.get("directed", False)) if directed is None else directed
     count = parts.get("num_nodes") if num_nodes is None else num_nodes
-    pairs = {key: as_pairs(parts[key], key) for key in _keys(parts)}
+    keys = _keys(parts)
+    own = frozenset(key for key in keys if key.endswith("_neg") and np.ndim(parts[key]) == 3)
+    pairs = {key: _flat(parts[key], key) if key in own else as_pairs(parts[key], key) for key in keys}
     if not any(key.endswith("_pos") for key in pairs):
         raise GraphrepError("The split holds no links.", hint="arrays train_pos, val_pos, test_pos, test_neg")
     report = LeakReport({key: part.shape[1] for key, part in pairs.items()}, _whole(count), directed)
     given = None if message_edges is None else as_pairs(message_edges, "message_edges")
     times = {key: np.asarray(parts[f"{key}_time"]) for key in _NAMES if parts.get(f"{key}_time") is not None}
-    checker = _Checker(pairs, given, times, report.num_nodes, directed)
+    checker = _Checker(pairs, own, given, times, report.num_nodes, directed)
     report = dataclasses.replace(report, leaks=tuple(checker.leaks()), warnings=tuple(checker.warnings()))
     if not allow_leak:
         report.raise_leaks()
@@ -166,17 +169,16 @@ class _Checker:
     def __init__(
         self,
         pairs: dict[str, Array],
+        own: frozenset[str],
         messages: Array | None,
         times: dict[str, Array],
         num_nodes: int | None,
         directed: bool,
     ) -> None:
-        self.pairs, self.times, self.directed = pairs, times, directed
+        self.pairs, self.own, self.times, self.directed = pairs, own, times, directed
         self.num_nodes = _MOST if num_nodes is None else min(num_nodes, _MOST)
-        self.outside: dict[str, Array] = {
-            key: ((part < 0) | (part >= self.num_nodes)).any(axis=0) for key, part in pairs.items()
-        }
-        self.loops: dict[str, Array] = {key: part[0] == part[1] for key, part in pairs.items()}
+        self.outside = {key: np.any((part < 0) | (part >= self.num_nodes), axis=0) for key, part in pairs.items()}
+        self.loops: dict[str, Array] = {key: np.equal(part[0], part[1]) for key, part in pairs.items()}
         sound = {key: part[:, ~(self.outside[key] | self.loops[key])] for key, part in pairs.items()}
         self.links = {key.removesuffix("_pos"): part for key, part in sound.items() if key.endswith("_pos")}
         self.negatives = {key.removesuffix("_neg"): part for key, part in sound.items() if key.endswith("_neg")}
@@ -241,10 +243,13 @@ class _Checker:
             yield from self._leak("time", f"{early}_pos", after, message, hint, pairs)
 
     def _negative_links(self) -> Iterator[Leak]:
-        known = {_NAMES[part]: part_links for part, part_links in self.links.items()}
-        if self.messages is not None:
-            known["message"] = self.messages
+        order = list(_NAMES)
         for part, pairs in self.negatives.items():
+            # A positive's own negatives may be links of a later part, which nothing at hand says are links.
+            parts = order[: max(order.index(part), 1)] if f"{part}_neg" in self.own else order
+            known = {_NAMES[name]: links for name, links in self.links.items() if name in parts}
+            if self.messages is not None:
+                known["message"] = self.messages
             hits = {name: self._hit(*overlap(links, pairs)) for name, links in known.items()}
             hit = np.logical_or.reduce(list(hits.values())) if hits else np.zeros(pairs.shape[1], dtype=bool)
             where = ", ".join(f"{grouped(int(h.sum()))} {name}" for name, h in hits.items() if h.any())
@@ -253,7 +258,7 @@ class _Checker:
 
     def _negative_overlaps(self) -> Iterator[Leak]:
         for known, asked in (("val", "test"), ("train", "test"), ("train", "val")):
-            if known in self.negatives and asked in self.negatives:
+            if {known, asked} <= self.negatives.keys() and not {f"{known}_neg", f"{asked}_neg"} & self.own:
                 pairs = self.negatives[asked]
                 same, back = overlap(self.negatives[known], pairs)
                 message = overlap_message(
@@ -268,7 +273,7 @@ class _Checker:
         parts = [(f"{name}_pos", part) for name, part in self.links.items()]
         parts += [(f"{name}_neg", part) for name, part in self.negatives.items()]
         for key, part in parts:
-            if key == "train_pos":  # both directions of a link may be stored; repeats are a warning
+            if key == "train_pos" or key in self.own:  # both directions may be stored; many positives share negatives
                 continue
             again = _repeats(part, directed=self.directed)
             message = f"{grouped(int(again.sum()))} of {grouped(again.size)} {_title(key)} repeat an earlier one."
@@ -309,6 +314,14 @@ def _repeats(pairs: Array, *, directed: bool) -> Array:
         first, second = pairs if directed else (pairs.min(axis=0), pairs.max(axis=0))
         again[np.unique(first * (int(pairs.max()) + 1) + second, return_index=True)[1]] = False
     return again
+
+
+def _flat(negatives: Any, key: str) -> Array:
+    """(2, n k) of each positive's own negatives."""
+    array = negatives.detach().cpu().numpy() if hasattr(negatives, "detach") else np.asarray(negatives)
+    if array.shape[2] != 2:
+        raise ShapeError(f"{key} must have shape (2, P) or (n, k, 2); got {array.shape}.", hint="pairs of nodes")
+    return as_pairs(array.reshape(-1, 2).T, key)
 
 
 def _title(key: str) -> str:

@@ -199,13 +199,13 @@ class Heuristic:
         name: on the command line.
         title: for people.
         score: ``score(graph, pairs) -> (P,)``, larger for what is more likely a link.
-        learned_from: what of the graph it looks at.
+        looks_at: what of the graph it looks at.
     """
 
     name: str
     title: str
     score: Callable[..., Tensor]
-    learned_from: str
+    looks_at: str
 
 
 HEURISTICS: dict[str, Heuristic] = {

@@ -16,6 +16,7 @@ from graphrep.data import LinkSplit, check_link_split, split_edges
 from graphrep.data.leaks import LeakReport
 from graphrep.data.split_files import read_link_parts, write_split
 from graphrep.errors import DTypeError, FileFormatError, GraphrepError, IndexRangeError, LeakySplitError, ShapeError
+from graphrep.eval import heart_negatives
 
 
 def clean(seed: int = 0, *, directed: bool = False, timed: bool = False) -> dict[str, Any]:
@@ -130,6 +131,25 @@ def test_negatives_that_are_links() -> None:
     assert (0, 1) not in links
     parts = {key: v for key, v in parts.items() if key not in ("train_neg", "val_neg")} | {"test_neg": strange}
     assert kinds(parts, message_edges=strange) == [("negative link", "test_neg", 1)]
+
+
+def test_negatives_of_each_positive() -> None:
+    """They may repeat, and be other test links; not links that are known before the test."""
+    parts = clean()
+    split = {key: parts[key] for key in ("train_pos", "val_pos", "test_pos")}
+    known = np.concatenate([parts["train_pos"], parts["val_pos"]], axis=1)
+    train = torch.from_numpy(parts["train_pos"])
+    hard = heart_negatives(train, torch.from_numpy(parts["test_pos"]), k=20, known=known, num_nodes=40)
+    assert kinds({**split, "test_neg": hard}) == []
+    assert kinds({**split, "val_neg": hard, "test_neg": hard}) == []
+    leaky = hard.clone()
+    leaky[0, :2] = train[:, :2].flip(0).t()
+    leaky[1, 0] = torch.from_numpy(parts["val_pos"][:, 0])
+    leaky[2, 0] = torch.from_numpy(parts["test_pos"][:, 3])
+    leaky[3, 0] = 5
+    assert kinds({**split, "test_neg": leaky}) == [("negative link", "test_neg", 3), ("self pair", "test_neg", 1)]
+    with pytest.raises(ShapeError, match=r"test_neg must have shape \(2, P\) or \(n, k, 2\)"):
+        report({**split, "test_neg": np.zeros((3, 2, 4), np.int64)})
 
 
 def test_self_pairs_and_wrong_numbers() -> None:
