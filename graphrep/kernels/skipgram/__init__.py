@@ -143,8 +143,9 @@ def skipgram_(
         >>> walks = torch.tensor([[0, 1, 2], [2, 1, 0]])
         >>> found = walk_pairs(path, walks, parts.part, 1, window=1, both=True, shrink=False, seed=0)
         >>> vertex, context = torch.full((3, 4), 0.5), torch.zeros(3, 4)
-        >>> round(skipgram_(vertex, context, found, parts, lr=(0.1, 0.1), negative_weight=1.0, seed=0), 4)
-        1.3863
+        >>> loss = skipgram_(vertex, context, found, parts, lr=(0.1, 0.1), negative_weight=1.0, seed=0)
+        >>> 0.69 < loss < 1.39, bool(context.any())
+        (True, True)
     """
     _check_tables(vertex, context)
     check_device(vertex.device, pairs=pairs.source, parts=parts.part)

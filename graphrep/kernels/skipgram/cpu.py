@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numba import prange
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from graphrep.kernels._simd_math import vfma, vmul, vsum
 from graphrep.kernels.skipgram.partition import Partition
 from graphrep.kernels.skipgram.reference import LOSS_EVERY, Pairs, Steps
 
-__all__ = ["skipgram"]
+__all__ = ["draw_nodes", "skipgram"]
 
 BUNCH = 8  # pairs whose rows are asked for together
 LINE = 16  # numbers of a float32 cache line
@@ -103,7 +104,7 @@ def _learn_round(
             _add(a_vertex, address(step), mine, width, scale[1])
 
 
-@helper  # type: ignore[untyped-decorator]
+@inline  # type: ignore[untyped-decorator]
 def _draw(
     vertex: Any,
     context: Any,
@@ -119,19 +120,40 @@ def _draw(
     drawn: Any,
 ) -> None:
     """Draws the negatives of the next few pairs into a ring, and asks for all rows that these pairs need."""
-    start, nodes, accept, other = tables
-    low, size = start[column], start[column + 1] - start[column]
     for i in range(begin, min(begin + BUNCH, high)):
         stream = stream_start(seed, DOMAIN_SKIPGRAM, np.uint64(i))
         _ask_for(vertex, source[i] * width, width)
         _ask_for(context, target[i] * width, width)
         for t in range(number):
-            slot = low + below(stream, np.uint64(2 * t), size)
-            node = nodes[slot]
-            if fraction(stream, np.uint64(2 * t + 1)) >= accept[slot]:
-                node = other[slot]
+            node = _one_of(tables, column, stream, t)
             drawn[i % (2 * BUNCH) * number + t] = node
             _ask_for(context, node * width, width)
+
+
+@inline  # type: ignore[untyped-decorator]
+def _one_of(tables: Any, part: int, stream: Any, t: int) -> int:
+    """The node that the words of draw `t` of a stream choose in a part."""
+    start, nodes, accept, other = tables
+    slot = start[part] + below(stream, np.uint64(2 * t), start[part + 1] - start[part])
+    one, two = nodes[slot], other[slot]  # both, since a branch that cannot be foreseen would wait for its loads
+    return one if fraction(stream, np.uint64(2 * t + 1)) < accept[slot] else two  # type: ignore[no-any-return]
+
+
+@register("draw_nodes", "cpu")
+def draw_nodes(tables: tuple[Tensor, ...], part: Tensor, index: Tensor, number: int, seed: int) -> Tensor:
+    """(B, number) nodes; arguments as in the reference."""
+    out = torch.empty((index.numel(), number), dtype=torch.int64)
+    arrays = (part.contiguous().numpy(), index.contiguous().numpy(), out.numpy())
+    _draw_all(tuple(table.numpy() for table in tables), *arrays, np.uint64(seed), work=8 * out.numel())
+    return out
+
+
+@twin()
+def _draw_all(tables: Any, part: Any, index: Any, out: Any, seed: Any) -> None:
+    for i in prange(index.size):
+        stream = stream_start(seed, DOMAIN_SKIPGRAM, np.uint64(index[i]))
+        for t in range(out.shape[1]):
+            out[i, t] = _one_of(tables, part[i], stream, t)
 
 
 @inline  # type: ignore[untyped-decorator]

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from graphrep.errors import DTypeError, EmptyGraphError, GraphrepError, NonFiniteError
 from graphrep.kernels._check import check_floating
-from graphrep.kernels._counter import DOMAIN_SKIPGRAM, torch_below, torch_fraction, torch_start, torch_word
+from graphrep.kernels._counter import (
+    DOMAIN_SKIPGRAM,
+    check_seed,
+    torch_below,
+    torch_fraction,
+    torch_start,
+    torch_word,
+)
+from graphrep.kernels._dispatch import implementation, register
 
 __all__ = ["LEAST_NODES", "Partition", "partition_nodes"]
 
@@ -54,14 +62,23 @@ class Partition:
             >>> table.draw(torch.zeros(2, dtype=torch.int64), torch.arange(2), 1, seed=0)
             [tensor([1, 1])]
         """
-        stream = torch_start(seed, DOMAIN_SKIPGRAM, index)
-        start, width = self.start[part], (self.start[1:] - self.start[:-1])[part]
-        drawn = []
-        for t in range(number):
-            slot = start + torch_below(torch_word(stream, 2 * t), width)
-            taken = torch_fraction(torch_word(stream, 2 * t + 1)) < self.accept[slot]
-            drawn.append(torch.where(taken, self.node[slot], self.other[slot]))
-        return drawn
+        draw = implementation("draw_nodes", index.device)
+        found: Tensor = draw((self.start, self.node, self.accept, self.other), part, index, number, check_seed(seed))
+        return list(found.unbind(1))
+
+
+@register("draw_nodes", "reference")
+def _draw_nodes(tables: tuple[Tensor, ...], part: Tensor, index: Tensor, number: int, seed: int) -> Tensor:
+    """(B, number) nodes."""
+    start, node, accept, other = tables
+    stream = torch_start(seed, DOMAIN_SKIPGRAM, index)
+    low, width = start[part], (start[1:] - start[:-1])[part]
+    drawn = index.new_empty((index.numel(), number))
+    for t in range(number):
+        slot = low + torch_below(torch_word(stream, 2 * t), width)
+        taken = torch_fraction(torch_word(stream, 2 * t + 1)) < accept[slot]
+        drawn[:, t] = torch.where(taken, node[slot], other[slot])
+    return drawn
 
 
 def partition_nodes(weight: Tensor, parts: int) -> Partition:
