@@ -16,7 +16,8 @@ __all__ = ["bench"]
 @guarded
 def bench(
     suite: Annotated[
-        str, typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend | hetero")
+        str,
+        typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend | hetero | linkpred"),
     ],
     *,
     datasets: Annotated[

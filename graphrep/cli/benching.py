@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import numpy as np
 
 from graphrep.cli.benching_clusters import cluster_line, cluster_run, cluster_table
 from graphrep.cli.benching_hetero import hetero_line, hetero_run, hetero_table
+from graphrep.cli.benching_linkpred import LinkBench, linkpred_line, linkpred_run, linkpred_table
 from graphrep.cli.benching_recommend import find_interactions, recommend_line, recommend_run, recommend_table
+from graphrep.cli.benching_suites import SUITES, Suite, Variant
 from graphrep.cli.console import Console, to_json
 from graphrep.cli.graphs import find_graph
 from graphrep.cli.judging import mean_std
@@ -26,119 +28,6 @@ from graphrep.recipes import Recipe, recipe, recipe_names
 from graphrep.registry import METHODS
 
 __all__ = ["SUITES", "Suite", "Variant", "run_suite"]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row of the table.
-
-    Attributes:
-        label: what the table says.
-        method: a registered method.
-        params: beside those of its recipe.
-        base: label of the row that it is compared with on the same seeds.
-        recipe: what follows the set's name in the name of its recipe.
-    """
-
-    label: str
-    method: str
-    params: dict[str, Any] = field(default_factory=dict)
-    base: str | None = None
-    recipe: str = ""
-
-
-@dataclass(frozen=True)
-class Suite:
-    """Methods with their variants, what is taken when none are named, and how results are judged."""
-
-    variants: dict[str, tuple[Variant, ...]]
-    methods: tuple[str, ...]
-    datasets: tuple[str, ...]
-    protocols: tuple[str, ...] = ()  # of embeddings
-    task: str = "embed"  # or "cluster", "recommend", "hetero": what is judged
-
-
-def _with_pot(method: str, title: str, weight: float) -> tuple[Variant, ...]:
-    pot = {"pot": True, "pot_weight": weight}
-    return Variant(title, method), Variant(f"{title} + POT", method, pot, title)
-
-
-_MASKED = {"drop_edge_rates": [0.2, 0.4], "drop_feature_rates": [0.3, 0.4], "temperature": 0.4}
-_SOUND = {"pot": True, "pot_weight": 0.4, "pot_bound": "best"}
-SUITES: dict[str, Suite] = {
-    "contrastive": Suite(
-        variants={
-            "grace": (*_with_pot("grace", "GRACE", 0.4), Variant("GRACE + POT, sound bound", "grace", _SOUND, "GRACE")),
-            "gca": _with_pot("gca", "GCA", 0.3),
-            "progcl": _with_pot("progcl", "ProGCL", 0.3),
-            "costa": _with_pot("costa", "COSTA", 0.2),
-            "ccassg": (Variant("CCA-SSG", "ccassg"),),
-        },
-        methods=("grace",),
-        datasets=("cora", "citeseer"),
-        protocols=("grace", "gca"),
-    ),
-    "planetoid": Suite(
-        variants={
-            "ccassg": (Variant("CCA-SSG", "ccassg"),),
-            "grace": (
-                Variant("GRACE, as published with POT", "grace"),
-                Variant("GRACE, masked columns", "grace", _MASKED),
-            ),
-        },
-        methods=("ccassg", "grace"),
-        datasets=("cora", "citeseer"),
-        protocols=("planetoid",),
-    ),
-    "clustering": Suite(
-        variants={
-            "scgc": (Variant("SCGC*", "scgc"),),
-            "scgc_full": (Variant("SCGC", "scgc", {"variant": "full"}, recipe="_full"),),
-            "pamc": (Variant("PamC", "pamc"),),
-            "baselines": (
-                Variant("k-means, raw features", "kmeans"),
-                Variant("k-means, smoothed features", "smooth"),
-                Variant("spectral", "spectral-clustering"),
-                Variant("Louvain, K wanted", "louvain"),
-                Variant("Leiden, K wanted", "leiden"),
-            ),
-            "dmon": (Variant("DMoN", "dmon"),),
-        },
-        methods=("scgc", "scgc_full", "pamc", "dmon", "baselines"),
-        datasets=("acm", "dblp", "clustering/citeseer", "usps", "cora", "eat", "digits"),
-        task="cluster",
-    ),
-    "recommend": Suite(
-        variants={
-            "lightgcl": (Variant("LightGCL", "lightgcl"),),
-            "lightgcn": (Variant("LightGCN", "lightgcn"),),
-            "simgcl": (Variant("SimGCL", "simgcl"),),
-            "mf": (Variant("MF", "mf"),),
-            "popularity": (Variant("Popularity", "popularity"),),
-        },
-        methods=("lightgcl", "lightgcn", "simgcl", "mf", "popularity"),
-        datasets=("lastfm", "yelp_sparse", "gowalla", "amazon_beauty"),
-        task="recommend",
-    ),
-    "hetero": Suite(
-        variants={
-            "meow": (Variant("MEOW", "meow"),),
-            "ablations": (
-                Variant("MEOW, no weights", "meow", {"weights": "none"}),
-                Variant("MEOW, no prototypes", "meow", {"prototype_weight": 0.0}),
-                Variant("MEOW, coarse only", "meow", {"views": "coarse"}),
-            ),
-            "adameow": (
-                Variant("AdaMEOW", "adameow"),
-                Variant("AdaMEOW, normalised weights", "adameow", {"normalise_weights": True}),
-            ),
-            "heco": (Variant("HeCo", "heco"),),
-        },
-        methods=("meow", "ablations", "adameow", "heco"),
-        datasets=("acm", "dblp", "imdb", "freebase"),
-        task="hetero",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -216,12 +105,16 @@ def _data(dataset: str, suite: Suite, data_dir: Path | None) -> Any:
         return find_interactions(dataset, data_dir)
     if suite.task == "hetero":
         return find_typed(dataset, data_dir=data_dir)
+    if suite.task == "linkpred":
+        return LinkBench(dataset, data_dir)
     return find_graph(dataset, data_dir=data_dir)
 
 
 def _judged(job: _Job, data: Any, suite: Suite) -> dict[str, Any]:
     if suite.task == "embed":
         return _run(job, data, suite.protocols)
+    if suite.task == "linkpred":
+        return {**job.key, "method": job.variant.method, **linkpred_run(job.variant.method, job.params, data)}
     method = METHODS[job.variant.method].load()
     defaults = method._parameters()
     counted = {name: whole_numbers(value, defaults.get(name)) for name, value in job.params.items()}
@@ -252,6 +145,8 @@ def _taken(changes: Mapping[str, Any], variant: Variant, suite: Suite) -> dict[s
     """All of the changes; where methods that train stand beside others, those that the method has."""
     if suite.task == "embed":
         return dict(changes)
+    if variant.method not in METHODS:  # a heuristic
+        return {}
     known = METHODS[variant.method].load()._parameters()
     return {name: value for name, value in changes.items() if name in known}
 
@@ -317,7 +212,10 @@ def _line(row: Mapping[str, Any]) -> str:
     return f"{row['dataset']:<14} {row['label']:<26} seed {row['seed']:<3} {found}   {row['seconds']:.0f} s"
 
 
-_LINES = {"embed": _line, "cluster": cluster_line, "recommend": recommend_line, "hetero": hetero_line}
+_LINES = {
+    "embed": _line, "cluster": cluster_line, "recommend": recommend_line, "hetero": hetero_line,
+    "linkpred": linkpred_line,
+}  # fmt: skip
 
 
 def _table(
@@ -333,6 +231,8 @@ def _table(
         plain = [variant for variant in variants if not variant.params]  # the numbers are of the whole method
         recipes = {(v.label, d): found for v in plain for d in datasets if (found := _recipe(v, d))}
         return hetero_table(datasets, [variant.label for variant in variants], rows, recipes)
+    if suite.task == "linkpred":
+        return linkpred_table(datasets, variants, rows)
     columns = [f"{name}: micro-F1 | macro-F1" for name in suite.protocols]
     head = ["data set", "method", "seeds", *" | ".join(columns).split(" | "), "published", "s / epoch", "peak GiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphrep.errors import GraphrepError, UnknownNameError
 
-__all__ = ["SCORES", "common_neighbours", "hide_links", "pair_scores", "uniform_negatives"]
+__all__ = ["SCORES", "hide_links", "pair_scores", "uniform_negatives"]
 
 SCORES = ("cosine", "dot")
 _BLOCK = 65_536
@@ -88,13 +88,3 @@ def pair_scores(z: Array, pairs: Array, *, score: str = "cosine") -> Array:
             value = np.divide(value, norm, out=np.zeros_like(value), where=norm > 0)
         parts.append(value)
     return np.concatenate(parts)
-
-
-def common_neighbours(edge_index: Array, num_nodes: int, pairs: Array) -> Array:
-    """(P,) number of common neighbours of each pair, the usual baseline."""
-    from scipy import sparse
-
-    ones = np.ones(edge_index.shape[1], dtype=np.float32)
-    adjacency = sparse.csr_matrix((ones, (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes))
-    adjacency.data[:] = 1.0  # building sums duplicates; the baseline counts a neighbour once
-    return np.asarray(adjacency[pairs[0]].multiply(adjacency[pairs[1]]).sum(1)).reshape(-1)

@@ -23,6 +23,12 @@ COMMANDS: dict[str, dict[str, CommandEntry]] = {
             "groups of nodes                   (SCGC by default; baselines beside every learned result)",
         ),
         "cluster apply": CommandEntry("graphrep.cli.cluster_apply:apply", "a saved clustering for other nodes"),
+        "linkpred": CommandEntry(
+            "graphrep.cli.linkpred:linkpred",
+            "missing links, judged and scored  (NCN by default; heuristics beside every result)",
+        ),
+        "linkpred score": CommandEntry("graphrep.cli.linkpred_apply:score", "a saved predictor on pairs of your own"),
+        "linkpred top": CommandEntry("graphrep.cli.linkpred_apply:top", "the best missing links of every node"),
         "recommend": CommandEntry(
             "graphrep.cli.recommend:recommend",
             "ranked items for users            (LightGCL by default; popularity beside every result)",

@@ -11,7 +11,10 @@ from graphrep.data.toml import dumps
 from graphrep.errors import FileFormatError, GraphrepError, UnknownNameError
 from graphrep.registry import suggest
 
-__all__ = ["KEYS", "Settings", "collect", "parse_columns", "parse_numbers", "parse_sets", "read_config", "to_toml"]
+__all__ = [
+    "KEYS", "Settings", "collect", "parse_columns", "parse_counts", "parse_numbers", "parse_sets", "parse_shares",
+    "read_config", "to_toml",
+]  # fmt: skip
 
 Settings = dict[str, dict[str, Any]]
 
@@ -57,6 +60,20 @@ KEYS: dict[str, tuple[str, ...]] = {
         "implicit",
         "min_rating",
         "index",
+    ),
+    "linkpred": (
+        "methods",
+        "compare",
+        "runs",
+        "split",
+        "split_by",
+        "shares",
+        "allow_leak",
+        "at",
+        "heart",
+        "heart_file",
+        "heart_links",
+        "pair_score",
     ),
     "eval": (
         "protocol",
@@ -140,6 +157,44 @@ def parse_numbers(text: str, option: str) -> list[float]:
         raise GraphrepError(
             f'{option} takes numbers with commas between; got "{text}".', hint=f"{option} 0,1,1"
         ) from None
+
+
+def parse_shares(text: str, option: str) -> list[float]:
+    """The numbers of A/B/C.
+
+    Raises:
+        GraphrepError: something else than three numbers.
+
+    Example:
+        >>> parse_shares("85/5/10", "--links")
+        [85.0, 5.0, 10.0]
+    """
+    try:
+        found = [float(part) for part in text.split("/")]
+    except ValueError:
+        found = []
+    if len(found) != 3:
+        raise GraphrepError(f"{option} {text}: three numbers are needed.", hint=f"{option} 85/5/10")
+    return found
+
+
+def parse_counts(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on with commas between, ascending, each once.
+
+    Raises:
+        GraphrepError: something else.
+
+    Example:
+        >>> parse_counts("40,20", "--at")
+        (20, 40)
+    """
+    try:
+        found = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        found = [0]
+    if found[0] < 1:
+        raise GraphrepError(f'{option} takes numbers, 1 or more; got "{text}".', hint=f"{option} 20 or {option} 20,40")
+    return tuple(found)
 
 
 def parse_columns(text: str | None) -> dict[str, Any]:

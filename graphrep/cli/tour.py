@@ -12,7 +12,7 @@ import graphrep
 from graphrep.cli.console import Console
 from graphrep.cli.embedding import warm_up
 from graphrep.cli.judging import judge_clusters, judge_links, judge_probe, mean_std
-from graphrep.cli.links import common_neighbours, hide_links, uniform_negatives
+from graphrep.cli.links import hide_links, uniform_negatives
 from graphrep.cli.nodes import id_array
 from graphrep.cli.runs import RunFolder, command_line, write_text
 from graphrep.cli.system import describe, peak_memory, use_threads, versions
@@ -166,10 +166,9 @@ def _hidden_links(graph: Graph, params: dict[str, Any], seed: int) -> dict[str, 
     weight = None if graph.edge_weight is None else graph.edge_weight[keep]
     rest = graph.replace(edge_index=graph.edge_index[:, keep], edge_weight=weight, report=None)
     result = judge_links(_embed(rest, params), hidden, negative, score="cosine")
-    from graphrep.eval import link_scores
+    from graphrep.eval import common_neighbor_count, link_scores
 
-    pairs = (common_neighbours(edges[:, keep], graph.num_nodes, p) for p in (hidden, negative))
-    baseline = link_scores(*pairs)
+    baseline = link_scores(*(common_neighbor_count(rest, pairs) for pairs in (hidden, negative)))
     return {**result, "held_out": HELD_OUT, "common_neighbours": {"auc": baseline.auc, "ap": baseline.ap}}
 
 

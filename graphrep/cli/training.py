@@ -19,6 +19,7 @@ __all__ = ["EpochProgress", "course", "fit_trained"]
 
 LONG = 5.0  # seconds; longer trainings are announced after their second epoch
 _RANKING = {"recall": "Recall", "ndcg": "NDCG"}  # of the validation pairs, where there are some
+_LINKS = {"hits": "Hits@K", "mrr": "MRR", "auc": "AUC"}  # of the validation links
 
 
 def _brief(seconds: float) -> str:
@@ -71,6 +72,11 @@ class EpochProgress(Callback):
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task("", total=config.epochs, completed=done)
 
+    def part_done(self, epoch: int, share: float) -> None:
+        """Moves the bar within an epoch."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=epoch - 1 + share, description=f"epoch {epoch}/{self._epochs}")
+
     def epoch_done(self, log: EpochLog) -> None:
         """One line in metrics.jsonl; the second epoch gives the estimate, since the first compiles."""
         self.done = log.epoch
@@ -93,6 +99,8 @@ class EpochProgress(Callback):
         told, seen = f"epoch {log.epoch}/{self._epochs}  loss {log.loss:.4f}", self._signals
         if "recall" in seen:
             return told + "".join(f"  {title}@20 {seen[n]:.4f}" for n, title in _RANKING.items() if n in seen)
+        if "hits" in seen:
+            return told + "".join(f"  {title} {seen[n]:.4f}" for n, title in _LINKS.items() if n in seen)
         return told + (f"  RankMe {seen['rankme']:.0f}" if "rankme" in seen else "")
 
 

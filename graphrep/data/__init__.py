@@ -19,6 +19,8 @@ _NAMES = {
     "Homogeneous": "_homogeneous",
     "Interactions": "interactions",
     "KnowledgeGraph": "links",
+    "Leak": "leaks",
+    "LeakReport": "leaks",
     "LinkSplit": "links",
     "NodeSplit": "split",
     "ReadReport": "report",
@@ -28,6 +30,7 @@ _NAMES = {
     "atomic_write": "write",
     "card": "datasets",
     "check_leak": "split",
+    "check_link_split": "leaks",
     "download": "fetching.get",
     "inspect": "inspection",
     "list_datasets": "datasets",
@@ -36,9 +39,11 @@ _NAMES = {
     "open_graph": "read",
     "open_hetero": "read",
     "read_interactions": "ratings",
+    "read_negatives": "negative_files",
     "save_embeddings": "embeddings",
     "split_edges": "split",
     "split_nodes": "split",
+    "write_negatives": "negative_files",
 }
 
 __all__ = sorted(_NAMES)

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from graphrep.data import _parts
 from graphrep.data._archive import Archive
-from graphrep.data._facts import Findings, plural
-from graphrep.data.split import check_leak, same_pairs
-from graphrep.errors import LeakySplitError, NonFiniteError, ShapeError
+from graphrep.data._facts import Findings
+from graphrep.errors import NonFiniteError, ShapeError
 
 __all__ = ["Stored", "from_object", "from_path", "link_problems"]
 
@@ -41,6 +40,7 @@ class Stored:
     texts: int | None = None
     splits: dict[str, Array] = dataclasses.field(default_factory=dict)
     links: dict[str, Array] = dataclasses.field(default_factory=dict)
+    directed: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -118,6 +118,7 @@ def _from_arrays(name: str, key: str, arrays: Archive) -> Stored:
         texts=None if offsets is None else int((np.diff(offsets) > 0).sum()),
         splits={k: arrays[k] for k in _SPLITS if k in arrays},
         links={k: arrays[k] for k in _LINKS if k in arrays},
+        directed="directed" in arrays and bool(arrays["directed"]),
     )  # fmt: skip
 
 
@@ -167,17 +168,13 @@ def _numpy(value: Any) -> Array:
     return array
 
 
-def link_problems(links: Mapping[str, Array], train: Array, found: Findings) -> dict[str, int]:
-    """Sizes of the parts of a link split; held-out edges in training and negatives that are edges are errors."""
-    known = [train, *(part for name, part in links.items() if name.endswith("_pos"))]
-    for name, part in links.items():
-        if name.endswith("_pos"):
-            try:
-                check_leak(train, part, name=name)
-            except LeakySplitError as error:
-                found.errors.append(error.message)
-        else:
-            wrong = sum(same_pairs(edges, part) for edges in known)
-            if wrong:
-                found.errors.append(f"{plural(wrong, 'pair')} of {name} {'is an edge' if wrong == 1 else 'are edges'}.")
-    return {"train_pos": train.shape[1], **{name: part.shape[1] for name, part in links.items()}}
+def link_problems(
+    links: Mapping[str, Array], train: Array, num_nodes: int, directed: bool, found: Findings
+) -> dict[str, int]:
+    """Sizes of the parts of a link split; all that leaks is an error."""
+    from graphrep.data.leaks import check_link_split
+
+    parts = {"train_pos": train, **links, "num_nodes": num_nodes, "directed": directed}
+    report = check_link_split(parts, allow_leak=True)
+    found.errors += [leak.message for leak in report.leaks if (leak.kind, leak.part) != ("range", "train_pos")]
+    return report.sizes

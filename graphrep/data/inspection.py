@@ -139,7 +139,7 @@ def inspect(
         facts["ids"] = id_facts(stored.ids, count, found)
     facts["splits"] = split_facts(stored.splits, count, found)
     if stored.links:
-        facts["splits"] |= link_problems(stored.links, stored.edge_index, found)
+        facts["splits"] |= link_problems(stored.links, stored.edge_index, count, stored.directed, found)
     return CheckReport(
         name=stored.name, array=stored.array, nodes=count, texts=stored.texts, **facts,
         errors=tuple(found.errors), warnings=tuple(found.warnings),

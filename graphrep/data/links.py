@@ -24,7 +24,7 @@ class LinkSplit:
     """A graph that holds the training links alone, and the pairs that are held out.
 
     Args:
-        graph: the training links, both directions of each.
+        graph: the training links, both directions of each unless direction means something.
         val_pos, val_neg, test_pos, test_neg: (2, P) node numbers: links, each in one direction, and pairs that are
             none; stored as int64.
         name: what the set is called in reports.

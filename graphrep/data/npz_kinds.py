@@ -222,8 +222,10 @@ def _link_split(name: str, arrays: Mapping[str, Any]) -> LinkSplit:
     if count > _FREE_NODES + _NODES_PER_LINK * links.shape[1]:
         raise FileFormatError(f"It says that it has {count} nodes, but holds {links.shape[1]} links.")
     check_range(links, count, "train_pos")
-    result = canonical_edges(links, None, count, directed=False)
-    graph = Graph._canonical(result.edge_index, None, count, undirected=True, name=name, x=features_of(arrays))
+    directed = "directed" in arrays and bool(arrays["directed"])
+    result = canonical_edges(links, None, count, directed=directed)
+    parts: dict[str, Any] = {"name": name, "x": features_of(arrays), "ids": _ids_of(arrays, "ids")}
+    graph = Graph._canonical(result.edge_index, None, count, undirected=not directed, **parts)
     return LinkSplit(graph, **{key: arrays[key] for key in _HELD_OUT if key in arrays}, name=name)
 
 

@@ -1,4 +1,7 @@
-"""Splits without leaks: of edges, with negatives that are no edges, and (from `_node_split`) of nodes."""
+"""Splits without leaks: of edges, with negatives that are no edges, and (from `_node_split`) of nodes.
+
+Edges are held out at random or, where they have times, the latest ones.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ import torch
 from torch import Tensor
 
 from graphrep.data._node_split import PARTS, Array, NodeSplit, part_sizes, split_nodes
-from graphrep.data._pair_ranks import draw_unused, num_pairs, rank_of, sorted_distinct
+from graphrep.data._overlap import as_pairs, overlap, overlap_message
+from graphrep.data._pair_ranks import draw_unused, num_pairs, rank_of
 from graphrep.data._structure import find_root
 from graphrep.data.canonical import canonical_edges
 from graphrep.data.check import grouped
 from graphrep.data.graph import Graph
-from graphrep.errors import EmptyGraphError, GraphrepError, LeakySplitError, ShapeError
+from graphrep.data.links import LinkSplit
+from graphrep.errors import EmptyGraphError, GraphrepError, LeakySplitError, NonFiniteError, ShapeError
 
 __all__ = ["EdgeSplit", "NodeSplit", "check_leak", "same_pairs", "split_edges", "split_nodes"]
 
@@ -36,6 +41,7 @@ class EdgeSplit:
         num_nodes: N of the graph.
         directed: whether (i, j) and (j, i) are different edges.
         seed: that the split was drawn with.
+        train_time, val_time, test_time: (n,) when each edge was first seen, None for a split without times.
     """
 
     train: Tensor
@@ -47,6 +53,9 @@ class EdgeSplit:
     num_nodes: int
     directed: bool
     seed: int
+    train_time: Tensor | None = None
+    val_time: Tensor | None = None
+    test_time: Tensor | None = None
 
     def train_edge_index(self) -> Tensor:
         """(2, E) what messages may pass over: the training edges, in both directions unless directed."""
@@ -56,6 +65,20 @@ class EdgeSplit:
         """Edges and negatives in each part."""
         return {key: getattr(self, key).shape[1] for part in PARTS for key in (part, f"{part}_neg")}
 
+    def link_split(self, graph: Graph | None = None) -> LinkSplit:
+        """What link predictors are given: a graph of the training edges alone, and the pairs that are held out.
+
+        Args:
+            graph: that was split; its features, labels, ids, texts and name go along, its weights do not.
+        """
+        known = self.train_edge_index()
+        if graph is None:
+            found = Graph(known, num_nodes=self.num_nodes, directed=self.directed)
+        else:
+            found = graph.replace(edge_index=known, edge_weight=None, directed=self.directed, report=None)
+        held = {"val_pos": self.val, "val_neg": self.val_neg, "test_pos": self.test, "test_neg": self.test_neg}
+        return LinkSplit(found, **held, name=found.name)
+
 
 def split_edges(
     graph: Any,
@@ -64,11 +87,13 @@ def split_edges(
     negatives: float = 1.0,
     keep_connected: bool = False,
     directed: bool | None = None,
+    edge_time: Any | None = None,
     seed: int = 0,
 ) -> EdgeSplit:
-    """Holds out edges for link prediction, with uniform negatives.
+    """Holds out edges for link prediction, at random or the latest ones, with uniform negatives.
 
-    Duplicates are merged and self-loops dropped before anything is drawn, so that no edge can be on both sides.
+    Duplicates are merged and self-loops dropped before anything is drawn, so that no edge can be on both sides. A
+    negative is an edge of no part and, where there are times, of no time; the negatives of the parts do not overlap.
 
     Args:
         graph: a Graph, or anything :meth:`Graph.coerce` takes.
@@ -78,18 +103,26 @@ def split_edges(
         keep_connected: training keeps a random spanning forest, so that what is connected stays connected (and no
             node loses its last edge).
         directed: True: (i, j) and (j, i) are different edges; False: they are one; default: what the graph is.
+        edge_time: (E,) numbers, a time for each entry of ``graph.edge_index``: the latest edges become the test part,
+            those before them the validation part. An edge that is stored several times, in whichever direction
+            unless `directed`, has the earliest of its times: from then on it is known. Of edges of the same time
+            around a boundary the seed decides which part each belongs to, so that the sizes are those of `shares`.
         seed: of the draw; same seed, same split, whatever the order of the edges.
 
     Raises:
         EmptyGraphError: no edges.
-        GraphrepError: shares that do not add up, too few edges outside a spanning forest, or too few pairs that are
-            no edges.
+        GraphrepError: shares that do not add up, too few edges outside a spanning forest, too few pairs that are
+            no edges, or both times and `keep_connected`.
+        ShapeError, NonFiniteError: not one finite time for each stored entry.
 
     Example:
         >>> ring = torch.tensor([[0, 1, 2, 3, 4], [1, 2, 3, 4, 0]])
         >>> split = split_edges(ring, shares=(60, 20, 20), directed=False)
         >>> split.sizes()
         {'train': 3, 'train_neg': 3, 'val': 1, 'val_neg': 1, 'test': 1, 'test_neg': 1}
+        >>> late = split_edges(ring, shares=(60, 20, 20), directed=False, edge_time=[5, 9, 1, 2, 7])
+        >>> late.test.tolist(), late.val.tolist()
+        ([[1], [2]], [[0], [4]])
     """
     graph = Graph.coerce(graph)
     count = graph.num_nodes
@@ -102,10 +135,16 @@ def split_edges(
     _, val, test = part_sizes(used.size, shares)
     rng = np.random.default_rng(seed)
     order = rng.permutation(used.size)
+    time = None if edge_time is None else _first_times(graph, edge_time, used, directed)
+    if time is not None:
+        if keep_connected:
+            raise GraphrepError("The latest edges are held out: no others can be kept.", hint="keep_connected=False")
+        order = np.roll(order[np.argsort(time[order], kind="stable")], val + test)
     held = _outside_forest(edges, order, count, val + test) if keep_connected else order[: val + test]
     kept = np.ones(used.size, dtype=bool)
     kept[held] = False
-    parts = [edges[:, kept], edges[:, held[:val]], edges[:, held[val:]]]
+    places = [np.flatnonzero(kept), held[:val], held[val:]]
+    parts = [edges[:, place] for place in places]
     wanted = [math.ceil(negatives * part.shape[1] - 1e-9) for part in parts]
     free = num_pairs(count, directed=directed) - used.size
     if negatives < 0 or sum(wanted) > free:
@@ -119,7 +158,29 @@ def split_edges(
     tensors: dict[str, Any] = {
         key: torch.from_numpy(np.ascontiguousarray(part)) for key, part in zip(keys, (*parts, *drawn), strict=True)
     }
+    if time is not None:
+        tensors |= {f"{part}_time": torch.from_numpy(time[place]) for part, place in zip(PARTS, places, strict=True)}
     return EdgeSplit(**tensors, num_nodes=count, directed=directed, seed=seed)
+
+
+def _first_times(graph: Graph, edge_time: Any, used: Array, directed: bool) -> Array:
+    """The earliest time of each edge, int64 or float64, in the order of their ranks."""
+    time = edge_time.detach().cpu().numpy() if isinstance(edge_time, Tensor) else np.asarray(edge_time)
+    if time.shape != (graph.num_edges,) or time.dtype.kind not in "iuf":
+        raise ShapeError(
+            f"edge_time must hold {grouped(graph.num_edges)} numbers; got {time.dtype} of shape {time.shape}.",
+            hint="one time for each column of edge_index",
+        )
+    time = time.astype(np.float64 if time.dtype.kind == "f" else np.int64)
+    if not np.isfinite(time).all():
+        wrong = np.flatnonzero(~np.isfinite(time))
+        raise NonFiniteError(f"edge_time holds {time[wrong[0]]} at {wrong[0]}.", hint="leave these edges out")
+    edges = graph.edge_index.cpu().numpy()
+    proper = edges[0] != edges[1]
+    place = np.searchsorted(used, rank_of(edges[:, proper], graph.num_nodes, directed=directed))
+    first = np.full(used.size, np.inf if time.dtype.kind == "f" else np.iinfo(np.int64).max, dtype=time.dtype)
+    np.minimum.at(first, place, time[proper])
+    return first
 
 
 def _outside_forest(edges: Array, order: Array, num_nodes: int, wanted: int) -> Array:
@@ -166,44 +227,12 @@ def check_leak(train: Any, test: Any, *, directed: bool = False, name: str = "te
         graphrep.errors.LeakySplitError: 1 of 1 test edges also occur in the training edges (reversed direction).
         Try: graphrep data split --undirected; pass --allow-leak to go on anyway.
     """
-    same, back = _overlap(_pairs(train, "train"), _pairs(test, name))
-    leaks = int((same if directed else same | back).sum())
-    if not leaks:
-        return
-    reversed_only = 0 if directed else int((back & ~same).sum())
-    how = " (reversed direction)" if reversed_only else ""
-    if 0 < reversed_only < leaks:
-        how = f" ({grouped(leaks - reversed_only)} in the same direction, {grouped(reversed_only)} reversed)"
-    raise LeakySplitError(
-        f"{grouped(leaks)} of {grouped(same.size)} {name} edges also occur in the training edges{how}.",
-        hint="graphrep data split --undirected; pass --allow-leak to go on anyway.",
-    )
+    same, back = overlap(as_pairs(train, "train"), as_pairs(test, name))
+    if message := overlap_message(same, back, directed=directed, name=name):
+        raise LeakySplitError(message, hint="graphrep data split --undirected; pass --allow-leak to go on anyway.")
 
 
 def same_pairs(edges: Any, pairs: Any) -> int:
     """How many of `pairs` (2, P) are among `edges` (2, E), in either direction."""
-    same, back = _overlap(_pairs(edges, "edges"), _pairs(pairs, "pairs"))
+    same, back = overlap(as_pairs(edges, "edges"), as_pairs(pairs, "pairs"))
     return int((same | back).sum())
-
-
-def _overlap(known: Array, asked: Array) -> tuple[Array, Array]:
-    """(P,) bool twice: which of `asked` are in `known` as they are, and which are there reversed."""
-    if not known.size or not asked.size:
-        return (np.zeros(asked.shape[1], dtype=bool),) * 2
-    base = int(max(known.max(), asked.max())) + 1
-    keys = sorted_distinct(known[0] * base + known[1])
-    return _contains(keys, asked[0] * base + asked[1]), _contains(keys, asked[1] * base + asked[0])
-
-
-def _pairs(edges: Any, name: str) -> Array:
-    array = edges.detach().cpu().numpy() if isinstance(edges, Tensor) else np.asarray(edges)
-    if array.ndim != 2 or array.shape[0] != 2:
-        raise ShapeError(f"{name} must have shape (2, E); got {array.shape}.", hint=f"{name}.T")
-    return array.astype(np.int64)
-
-
-def _contains(keys: Array, values: Array) -> Array:
-    """Which values are among the sorted `keys`."""
-    at = np.minimum(np.searchsorted(keys, values), keys.size - 1)
-    found: Array = keys[at] == values
-    return found

@@ -14,6 +14,7 @@ from graphrep.kernels.louvain import bipartite_louvain, bipartite_modularity, lo
 from graphrep.kernels.negatives import uniform_negatives
 from graphrep.kernels.norm import gcn_norm
 from graphrep.kernels.projection.gds import GDSRandom
+from graphrep.kernels.proximity import katz_scores, pagerank_rows
 from graphrep.kernels.reach import reach_mean
 from graphrep.kernels.sampling import sample_neighbors
 from graphrep.kernels.sddmm import sddmm
@@ -46,8 +47,10 @@ __all__ = [
     "gather_csr",
     "gcn_norm",
     "influence_matrix",
+    "katz_scores",
     "louvain",
     "modularity",
+    "pagerank_rows",
     "random_projection",
     "random_walks",
     "reach_mean",

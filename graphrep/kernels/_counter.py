@@ -18,13 +18,16 @@ from graphrep.errors import DTypeError
 from graphrep.kernels.projection._words import hash_key, word
 
 __all__ = [
+    "DOMAIN_HARD",
     "DOMAIN_NEGATIVE",
     "DOMAIN_ORDER",
     "DOMAIN_PAIR",
     "DOMAIN_SAMPLE",
     "DOMAIN_SKETCH",
+    "DOMAIN_SKIPGRAM",
     "DOMAIN_VIEW",
     "DOMAIN_WALK",
+    "DOMAIN_WINDOW",
     "below",
     "check_seed",
     "fraction",
@@ -38,8 +41,8 @@ __all__ = [
     "word",
 ]
 
-# Streams of walks, samples, views, sketches, orders, negatives and pairs never meet one another, nor those of nodes and
-# features.
+# Streams of walks, samples, views, sketches, orders, negatives, pairs, hard negatives, windows and skip-grams never
+# meet one another, nor those of nodes and features.
 DOMAIN_WALK = np.uint64(0x77616C6B00000003)
 DOMAIN_SAMPLE = np.uint64(0x73616D7000000004)
 DOMAIN_VIEW = np.uint64(0x7669657700000005)
@@ -47,6 +50,9 @@ DOMAIN_SKETCH = np.uint64(0x736B657400000006)
 DOMAIN_ORDER = np.uint64(0x6F72647200000007)
 DOMAIN_NEGATIVE = np.uint64(0x6E65676100000008)
 DOMAIN_PAIR = np.uint64(0x7061697200000009)
+DOMAIN_HARD = np.uint64(0x686172640000000A)
+DOMAIN_WINDOW = np.uint64(0x77696E6400000010)
+DOMAIN_SKIPGRAM = np.uint64(0x736B697000000011)
 UNIT: Final = 2.0**-53
 GOLDEN: Final = 0x9E3779B97F4A7C15
 _M1: Final = 0xBF58476D1CE4E5B9

@@ -7,6 +7,7 @@ from typing import Any
 
 _NAMES = {
     "AutoEncoder": "autoencoder",
+    "CommonNeighborPool": "common_neighbor_pool",
     "EdgeDropper": "views",
     "FeatureMLP": "autoencoder",
     "GATConv": "gat_conv",
@@ -17,9 +18,12 @@ _NAMES = {
     "LGConv": "gcn_conv",
     "LightGCL": "lightgcl",
     "LightGCN": "lightgcn",
+    "LinkDropper": "link_dropper",
+    "LinkView": "link_dropper",
     "MLP": "mlp",
     "MetaPathContext": "metapath_context",
     "MetaPathProposal": "metapath_names",
+    "NCN": "ncn",
     "NumbaSampler": "sampler",
     "Propagate": "propagate",
     "RGCNConv": "rgcn_conv",
@@ -28,6 +32,7 @@ _NAMES = {
     "drop_probability": "centrality",
     "gca_edge_weights": "centrality",
     "gca_feature_weights": "centrality",
+    "link_score": "link_scores",
     "mask_features": "views",
     "metapath_adjacency": "metapaths",
     "metapath_contexts": "metapath_context",

@@ -24,6 +24,16 @@ from graphrep.objectives.in_batch import InBatchInfoNCELoss, in_batch_info_nce
 from graphrep.objectives.influence import InfluenceContrastLoss, influence_contrast
 from graphrep.objectives.infonce import InfoNCELoss, info_nce
 from graphrep.objectives.lightgcl import LightGCLContrastLoss, lightgcl_contrast
+from graphrep.objectives.link import (
+    LinkAdversarialLoss,
+    LinkBCELoss,
+    LinkBPRLoss,
+    LinkInfoNCELoss,
+    link_adversarial,
+    link_bce,
+    link_bpr,
+    link_info_nce,
+)
 from graphrep.objectives.mann_whitney import MannWhitneyLoss, mann_whitney
 from graphrep.objectives.matryoshka import matryoshka
 from graphrep.objectives.meow import MEOWContrastLoss, meow_contrast
@@ -49,6 +59,10 @@ __all__ = [
     "InfluenceContrastLoss",
     "InfoNCELoss",
     "LightGCLContrastLoss",
+    "LinkAdversarialLoss",
+    "LinkBCELoss",
+    "LinkBPRLoss",
+    "LinkInfoNCELoss",
     "MEOWContrastLoss",
     "MVDHELLoss",
     "MVInfoNCELoss",
@@ -73,6 +87,10 @@ __all__ = [
     "influence_contrast",
     "info_nce",
     "lightgcl_contrast",
+    "link_adversarial",
+    "link_bce",
+    "link_bpr",
+    "link_info_nce",
     "mann_whitney",
     "matryoshka",
     "meow_contrast",

@@ -22,6 +22,7 @@ __all__ = ["Recipe", "check_params", "parameters", "recipe", "recipe_names"]
 _HEAD = ("method", "dataset", "paper", "note")
 _EVAL = (
     "protocol", "C", "c", "ratios", "shuffles", "seeds", "multilabel", "normalize", "solver", "lr", "weight_decay",
+    "shares",
 )  # fmt: skip
 
 

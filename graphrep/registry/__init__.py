@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from graphrep.errors import UnknownNameError
 from graphrep.registry._entry import Entry
+from graphrep.registry._links import LINKS
+from graphrep.registry._skipgram import SKIPGRAM
 from graphrep.registry._typed import TYPED
 
 __all__ = ["METHODS", "Entry", "lookup", "suggest"]
@@ -75,6 +77,7 @@ METHODS: dict[str, Entry] = {
   year      = {2013}
 }""",
     ),
+    **SKIPGRAM,
     "grace": Entry(
         target="graphrep.methods.grace:GRACE",
         task="embed",
@@ -305,6 +308,7 @@ METHODS: dict[str, Entry] = {
 }""",
     ),
     **TYPED,
+    **LINKS,
     "lightgcl": Entry(
         target="graphrep.methods.lightgcl:LightGCL",
         task="recommend",

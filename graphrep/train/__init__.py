@@ -12,6 +12,7 @@ _NAMES = {
     "Callback": "graphrep.train.task",
     "CollapseWarning": "graphrep.train.signals",
     "EpochLog": "graphrep.train.task",
+    "GroupedTask": "graphrep.train.task",
     "History": "graphrep.train.task",
     "JudgedTask": "graphrep.train.task",
     "Interrupted": "graphrep.train.loop",

@@ -20,7 +20,7 @@ from graphrep.train.checkpoint import State, clone, is_finite, load_state, save_
 from graphrep.train.config import TrainConfig
 from graphrep.train.seed import seeded
 from graphrep.train.signals import Plateau, look, warn_of_collapse
-from graphrep.train.task import Callback, EpochLog, History, JudgedTask, Task
+from graphrep.train.task import Callback, EpochLog, GroupedTask, History, JudgedTask, Task
 
 __all__ = ["Interrupted", "train"]
 
@@ -103,11 +103,10 @@ class _Loop:
 
     def __init__(self, task: Task, config: TrainConfig, callbacks: Sequence[Callback]) -> None:
         self.task, self.config, self.callbacks = task, config, callbacks
-        self.parameters = [p for p in task.module.parameters() if p.requires_grad]
-        if not self.parameters:
-            raise GraphrepError("The module has no parameters to train.", hint="an encoder with weights")
+        groups = _groups(task)
+        self.parameters = [p for group in groups for p in group["params"]]
         make = _OPTIMIZERS[config.optimizer]
-        self.optimizer = make(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
+        self.optimizer = make(groups, lr=config.lr, weight_decay=config.weight_decay)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history = History()
         self.plateau = Plateau(config)
@@ -194,7 +193,7 @@ class _Loop:
         started = time.perf_counter()
         rate = self.config.rate(epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
         self.task.module.train()
         total, steps, norm = 0.0, 0, 0.0
         parts: dict[str, float] = defaultdict(float)
@@ -279,6 +278,19 @@ class _Loop:
             hint=f"--set lr={self.config.lr / 10:g}, or --set temperature=0.5 "
             "(temperatures below 0.05 overflow in half precision)",
         )
+
+
+def _groups(task: Task) -> list[dict[str, Any]]:
+    """The trained parameters, by the factor of their learning rate."""
+    wanted = [p for p in task.module.parameters() if p.requires_grad]
+    if not wanted:
+        raise GraphrepError("The module has no parameters to train.", hint="an encoder with weights")
+    if not isinstance(task, GroupedTask):
+        return [{"params": wanted}]
+    groups: list[dict[str, Any]] = [{"params": list(part), "factor": factor} for part, factor in task.groups()]
+    if sorted(id(p) for group in groups for p in group["params"]) != sorted(map(id, wanted)):
+        raise GraphrepError("groups() must hold every trained parameter of the module once.")
+    return groups
 
 
 def _laid_out_as(parameter: Tensor, value: Any) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Callback", "EpochLog", "History", "JudgedTask", "Task"]
+__all__ = ["Callback", "EpochLog", "GroupedTask", "History", "JudgedTask", "Task"]
 
 
 class Task(Protocol):
@@ -43,7 +43,18 @@ class JudgedTask(Task, Protocol):
     """A task that can score itself on validation data; scores by name join the signals of the epoch."""
 
     def judge(self) -> Mapping[str, float]:
-        """Called right after :meth:`embed`, without gradient; ``recall`` is what the stop rule of that name follows."""
+        """Called right after :meth:`embed`, without gradient; ``recall`` and ``hits`` are what the stop rules of those
+        names follow.
+        """
+        ...
+
+
+@runtime_checkable
+class GroupedTask(Task, Protocol):
+    """A task whose parameters learn at different rates."""
+
+    def groups(self) -> Sequence[tuple[Sequence[nn.Parameter], float]]:
+        """Every trained parameter once, with the factor of its group's learning rate."""
         ...
 
 
@@ -82,7 +93,7 @@ class History:
         epochs: a log per epoch.
         best_epoch: epoch with the best signal of the stop rule (the lowest loss without a rule); 0 before the first.
         kept_epoch: epoch whose state the module has now.
-        stopped: why it ended: ``epochs``, ``loss``, ``rankme``, ``changed`` or ``time``.
+        stopped: why it ended: ``epochs``, ``time``, or the name of the stop rule.
         seconds: of training, over all resumed parts.
         earlier: courses of the trainings this one started from, such as that of an auto-encoder.
     """
@@ -122,6 +133,9 @@ class Callback:
 
     def step_done(self, epoch: int, step: int, loss: float) -> None:
         """After step `step` (from 1) of an epoch."""
+
+    def part_done(self, epoch: int, share: float) -> None:
+        """Within an epoch, of methods whose epochs may be long; `share` of it is through."""
 
     def epoch_done(self, log: EpochLog) -> None:
         """After an epoch."""

@@ -98,6 +98,31 @@ def test_check_refuses_what_is_no_graph(run: Run, folder: Path) -> None:
     assert "not a readable npz archive" in run("data", "check", "broken.npz", code=2).stderr
 
 
+def test_check_of_a_split(run: Run, folder: Path) -> None:
+    run("data", "split", "lesmis", "--links", "80/10/10", "-o", "good.npz")
+    said = run("data", "check", "--split", "good.npz").stdout
+    assert said.startswith("good.npz\ntrain_pos 204  train_neg 204  val_pos 25")
+    assert said.endswith("0 leaks, 0 warnings\n")
+    said = run("data", "check", "lesmis", "--split", "good.npz", code=1).stdout
+    assert "Leak: 25 of 25 test edges also occur in the edges that messages pass over. First: (" in said
+    assert "  Try: pass messages over the training edges alone" in said
+    assert run("data", "check", "lesmis", "--split", "good.npz", "--allow-leak").stdout == said
+    np.savez("bad.npz", train_pos=[[0, 1], [1, 2]], test_pos=[[2], [1]], val_neg=[[0], [2]], test_neg=[[2], [0]])
+    found = json.loads(run("data", "check", "--split", "bad.npz", "--json", code=1).stdout)
+    assert [(leak["kind"], leak["count"]) for leak in found["leaks"]] == [("overlap", 1), ("negative overlap", 1)]
+    assert found["sizes"] == {"train_pos": 2, "val_neg": 1, "test_pos": 1, "test_neg": 1}
+    assert run("data", "check", "--split", "bad.npz", "--directed").exit_code == 0
+    (folder / "mine").mkdir()
+    for name, text in (("train", "a,b\nb,c\n"), ("test", "a,c\n"), ("test_neg", "c,d\n")):
+        (folder / "mine" / f"{name}.csv").write_text(text)
+    assert run("data", "check", "--split", "mine").exit_code == 0
+    (folder / "graph.csv").write_text("a,b\nb,c\nc,d\n")
+    said = run("data", "check", "graph.csv", "--split", "mine", code=1).stdout
+    assert "1 of 1 test negatives are links (1 message)." in said
+    assert "nothing to check" in run("data", "check", code=2).stderr
+    assert "There is no file none.npz" in run("data", "check", "--split", "none.npz", code=2).stderr
+
+
 # convert
 
 
@@ -151,6 +176,33 @@ def test_split_links_of_a_directed_graph(run: Run, folder: Path) -> None:
     both = json.loads(run("data", "split", "d.csv", "--links", "80/10/10", "--directed", "--json").stdout)["sizes"]
     one = json.loads(run("data", "split", "d.csv", "--links", "80/10/10", "--undirected", "--json").stdout)["sizes"]
     assert both["train"] + both["val"] + both["test"] > one["train"] + one["val"] + one["test"]
+
+
+def test_split_by_time(run: Run, folder: Path) -> None:
+    rows = [f"n{i},n{(i + 1) % 20},{1_600_000_000 + i}" for i in range(20)]
+    (folder / "calls.csv").write_text("\n".join(["from,to,at", *rows, "n20,n19,1600000000"]) + "\n")
+    run("data", "split", "calls.csv", "--links", "70/10/20", "--time", "at", "-o", "late.csv")
+    table = (folder / "late.csv").read_text().splitlines()
+    times = [int(row.split(",")[-1]) - 1_600_000_000 for row in table[1:] if ",1," in row]
+    assert [sorted(times[-4:]), sorted(times[-6:-4])] == [[16, 17, 18, 19], [14, 15]]
+    assert len(times) == 21
+    assert run("data", "check", "--split", "late.csv").exit_code == 0
+    np.savez("calls.npz", edge_index=np.array([range(20), [*range(1, 20), 0]]), at=np.arange(20)[::-1])
+    np.save("at.npy", np.arange(20)[::-1])
+    for name in ("at", "at.npy"):
+        run("data", "split", "calls.npz", "--links", "70/10/20", "--time", name, "-o", "late.npz")
+        with np.load("late.npz") as found:
+            assert sorted(found["test_time"].tolist()) == [16, 17, 18, 19]
+            assert sorted(map(sorted, found["test_pos"].T.tolist())) == [[0, 1], [1, 2], [2, 3], [3, 4]]
+    assert "calls.csv has no column when" in run(
+        "data", "split", "calls.csv", "--links", "70/10/20", "--time", "when", code=2
+    ).stderr  # fmt: skip
+    (folder / "calls.csv").write_text("from,to,at\na,b,1\nb,c,noon\n")
+    said = run("data", "split", "calls.csv", "--links", "70/10/20", "--time", "at", code=2).stderr
+    assert "calls.csv, row 2: the time is 'noon'." in said
+    assert (
+        "--time is for links" in run("data", "split", "calls.csv", "--nodes", "60/20/20", "--time", "at", code=2).stderr
+    )
 
 
 def test_split_nodes(run: Run, folder: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from graphrep.cli.console import Console
-from graphrep.cli.links import common_neighbours, hide_links, pair_scores, uniform_negatives
+from graphrep.cli.links import hide_links, pair_scores, uniform_negatives
 from graphrep.cli.nodes import align_labels, find_node, id_array, read_labels
 from graphrep.cli.progress import PowerProgress, Stop, terminal_bar
 from graphrep.cli.report import Chart, Report, Table, make_picture
@@ -67,15 +67,6 @@ def test_negatives_are_no_edges_and_distinct() -> None:
     assert (pairs[0] < pairs[1]).all()
     with pytest.raises(GraphrepError, match="only"):
         uniform_negatives(edges, 40, room + 1, seed=0)
-
-
-def test_common_neighbours_against_sets() -> None:
-    edges = random_graph()
-    doubled = np.concatenate([edges, edges[:, :30]], axis=1)
-    near = {v: set(edges[1][edges[0] == v].tolist()) for v in range(40)}
-    pairs = np.array([[0, 3, 5, 9], [1, 4, 39, 9]])
-    expected = [len(near[a] & near[b]) for a, b in pairs.T.tolist()]
-    assert common_neighbours(doubled, 40, pairs).tolist() == expected
 
 
 def test_pair_scores() -> None:

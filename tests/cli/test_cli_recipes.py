@@ -47,6 +47,10 @@ def test_published_numbers_line_up(name: str) -> None:
         assert measured["by"]
     if "labels" in published:
         return
+    if "hits_at" in published:
+        assert len(published["hits_at"]) == len(published["hits"])
+        assert all(0 < value < 100 for value in published["hits"])
+        return
     if "ks" in published:
         assert len(published["ks"]) == len(published["recall"]) == len(published["ndcg"])
         assert all(0 < value < 100 for value in published["recall"] + published["ndcg"])

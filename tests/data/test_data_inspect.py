@@ -154,8 +154,13 @@ def test_link_splits_are_searched_for_leaks(tmp_path: Path) -> None:
     assert clean.splits == {"train_pos": 3, "test_pos": 1, "test_neg": 1}
     assert clean.ok
     leaky = inspect(saved(tmp_path, num_nodes=9, train_pos=train, test_pos=[[1], [0]], test_neg=[[3], [2]]))
-    assert "1 of 1 test_pos edges also occur in the training edges (reversed direction)." in leaky.errors
-    assert "1 pair of test_neg is an edge." in leaky.errors
+    assert "1 of 1 test edges also occur in the training edges (reversed direction)." in leaky.errors
+    assert "1 of 1 test negatives are links (1 training)." in leaky.errors
+    leaky = inspect(saved(tmp_path, num_nodes=4, train_pos=train, test_pos=[[0], [4]], test_neg=[[3, 0], [3, 2]]))
+    assert leaky.errors == (
+        "1 of 1 test edges name nodes outside 0..3.",
+        "1 of 2 test negatives join a node to itself.",
+    )
 
 
 def test_text_files_are_checked_before_cleaning(tmp_path: Path) -> None:

@@ -15,7 +15,14 @@ from graphrep.data import check_leak, split_edges, split_nodes
 from graphrep.data._pair_ranks import draw_unused, num_pairs, pair_of, rank_of
 from graphrep.data.split import PARTS, EdgeSplit
 from graphrep.data.split_files import write_split
-from graphrep.errors import EmptyGraphError, GraphrepError, LeakySplitError, MissingLabelsError, ShapeError
+from graphrep.errors import (
+    EmptyGraphError,
+    GraphrepError,
+    LeakySplitError,
+    MissingLabelsError,
+    NonFiniteError,
+    ShapeError,
+)
 
 # pairs and their ranks
 
@@ -161,6 +168,95 @@ def test_what_cannot_be_split_is_refused() -> None:
         split_edges(path, shares=(0.5, 0.5))
     with pytest.raises(EmptyGraphError, match="no edges to split"):
         split_edges(torch.tensor([[1], [1]]))
+
+
+# times
+
+
+@settings(max_examples=60, deadline=None)
+@given(edge_lists(), st.booleans(), st.booleans(), st.integers(0, 3))
+def test_the_latest_edges_are_held_out(graph, directed: bool, whole: bool, seed: int) -> None:
+    n, pairs = graph
+    rng = np.random.default_rng(len(pairs))
+    time = rng.integers(0, 6, len(pairs)) if whole else rng.random(len(pairs))
+    first: dict[tuple[int, int], float] = {}
+    for (i, j), when in zip(pairs, time.tolist(), strict=True):
+        key = (i, j) if directed else (min(i, j), max(i, j))
+        if i != j:
+            first[key] = min(when, first.get(key, when))
+    options = {"shares": (50, 25, 25), "negatives": 0.2, "directed": directed, "seed": seed}
+    edge_index = torch.tensor(pairs).t()
+    try:
+        split = split_edges(gr.Graph(edge_index, num_nodes=n), edge_time=time, **options)
+    except GraphrepError as error:
+        assert not first or "no edges" in error.message  # noqa: PT017
+        return
+    parts, held = as_sets(split), len(first) // 4
+    assert [len(parts[part]) for part in PARTS] == [len(first) - 2 * held, held, held]
+    assert sorted(pair for part in PARTS for pair in parts[part]) == sorted(first)
+    times = {part: getattr(split, f"{part}_time") for part in PARTS}
+    for part in PARTS:
+        assert times[part].tolist() == [first[pair] for pair in parts[part]]
+        assert times[part].dtype == (torch.int64 if whole else torch.float64)
+    if held:
+        assert max(times["train"]) <= min(times["val"])
+        assert max(times["val"]) <= min(times["test"])
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    again = split_edges(gr.Graph(edge_index[:, order], num_nodes=n), edge_time=torch.from_numpy(time[order]), **options)
+    assert as_sets(again) == parts
+
+
+def test_ties_in_time_go_by_the_seed_and_repeats_by_the_first_time() -> None:
+    ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+    drawn = [
+        split_edges(ring, shares=(50, 25, 25), edge_time=torch.ones(40), directed=False, seed=s) for s in (0, 1, 0)
+    ]
+    assert torch.equal(drawn[0].test, drawn[2].test)
+    assert not torch.equal(drawn[0].test, drawn[1].test)
+    both = torch.cat([ring, ring[:, -1:].flip(0)], dim=1)  # the last edge is known from time 0, in the other direction
+    split = split_edges(both, shares=(50, 25, 25), edge_time=[*range(1, 41), 0], directed=False)
+    assert [0, 39] in split.train.t().tolist()
+    assert split.test_time is not None
+    assert split.test_time.tolist() == list(range(30, 40))
+    one_way = split_edges(both, shares=(50, 25, 25), edge_time=[*range(1, 41), 0], directed=True)
+    assert [39, 0] in one_way.test.t().tolist()
+    assert [0, 39] in one_way.train.t().tolist()
+
+
+def test_times_that_do_not_fit_are_refused() -> None:
+    ring = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]])
+    with pytest.raises(ShapeError, match=r"edge_time must hold 4 numbers; got int64 of shape \(3,\)"):
+        split_edges(ring, edge_time=np.arange(3))
+    with pytest.raises(NonFiniteError, match="edge_time holds nan at 2"):
+        split_edges(ring, edge_time=[0.0, 1.0, float("nan"), 2.0])
+    with pytest.raises(GraphrepError, match="no others can be kept"):
+        split_edges(ring, shares=(50, 25, 25), edge_time=range(4), keep_connected=True, directed=False)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_a_split_becomes_what_link_predictors_are_given(tmp_path, directed: bool) -> None:
+    graph = gr.Graph(gr.load("lesmis").edge_index, x=torch.eye(77), ids=[f"n{i}" for i in range(77)], name="miserables")
+    split = split_edges(graph, directed=directed, edge_time=torch.arange(graph.num_edges) // 7)
+    made = split.link_split(graph)
+    assert made.graph.is_undirected() is not directed
+    assert (made.graph.num_features, made.name) == (77, "miserables")
+    assert split.link_split().graph.num_nodes == 77
+    check_leak(made.graph.edge_index, made.test_pos, directed=directed)
+    write_split(split, tmp_path / "links.npz", ids=graph.ids)
+    again = gr.read(tmp_path / "links.npz")
+    assert again.graph.is_undirected() is not directed
+    assert again.graph.num_edges == made.graph.num_edges
+    assert again.graph.ids.tolist() == graph.ids.tolist()
+    for part in ("val_pos", "val_neg", "test_pos", "test_neg"):
+        assert torch.equal(getattr(again, part), getattr(made, part))
+    with np.load(tmp_path / "links.npz") as file:
+        assert file["test_time"].tolist() == split.test_time.tolist()
+    write_split(split, tmp_path / "links.csv", ids=graph.ids)
+    rows = (tmp_path / "links.csv").read_text().splitlines()
+    assert rows[0] == "source,target,part,label,time"
+    assert rows[1].startswith("n")
+    assert rows[1].endswith(f",train,1,{split.train_time.tolist()[0]}")
+    assert rows[-1].endswith(",test,0,")
 
 
 # leaks

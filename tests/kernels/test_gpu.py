@@ -9,7 +9,8 @@ import torch
 from kernel_cases import REDUCTIONS, close, random_csr
 from torch import Tensor
 
-from graphrep.kernels import CSR, edge_logsumexp, edge_softmax, gcn_norm, scatter_max, sddmm, spmm
+from graphrep.kernels import CSR, edge_logsumexp, edge_softmax, gcn_norm, random_walks, scatter_max, sddmm, spmm
+from graphrep.kernels.skipgram import partition_nodes, skipgram_, walk_pairs
 
 pytestmark = [
     pytest.mark.gpu,
@@ -132,3 +133,23 @@ def test_inference_mode() -> None:
     with torch.inference_mode():
         assert torch.equal(spmm(csr, x), wanted)
         assert torch.equal(spmm(large(), x), wanted)
+
+
+def test_skipgram_learns_on_the_device_what_it_does_on_the_cpu() -> None:
+    """Batches of 32 pairs of each block, in float64, twice with the same bytes."""
+    csr = random_csr(500, 500, 4000, seed=1)
+    parts = partition_nodes(csr.degree().double(), 4)
+    walks = random_walks(csr, torch.arange(500), 6, seed=0)
+    pairs = walk_pairs(csr, walks, parts.part, 4, window=2, both=True, shrink=True, seed=0)
+    on = walk_pairs(csr.to(CUDA), walks.to(CUDA), parts.part.to(CUDA), 4, window=2, both=True, shrink=True, seed=0)
+    assert torch.equal(on.source.cpu(), pairs.source)
+    assert torch.equal(on.bounds.cpu(), pairs.bounds)
+    tables = [torch.randn(500, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    found = []
+    for device, made in (("cpu", pairs), ("cuda", on), ("cuda", on)):
+        mine = [table.to(device, copy=True) for table in tables]
+        skipgram_(*mine, made, parts.to(device), lr=(0.1, 0.01), num_negatives=2, batch_size=32, seed=3)
+        found.append([table.cpu() for table in mine])
+    for cpu, first, second in zip(*found, strict=True):
+        close(first, cpu, 1e-10)
+        assert torch.equal(first, second)

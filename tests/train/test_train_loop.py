@@ -347,3 +347,54 @@ def test_rates() -> None:
     assert all(a >= b for a, b in itertools.pairwise(rates[2:]))
     assert 0 < rates[-1] < 0.05
     assert isinstance(History().to_dict(), dict)
+
+
+class TwoRates(Regression):
+    """Its first layer learns at another rate."""
+
+    def __init__(self, factor: float, *, whole: bool = True) -> None:
+        super().__init__()
+        self.factor, self.whole = factor, whole
+
+    def groups(self) -> list[tuple[list[torch.nn.Parameter], float]]:
+        parameters = list(self.module.parameters())
+        return [(parameters[:1], self.factor)] + ([(parameters[1:], 1.0)] if self.whole else [])
+
+
+def test_groups_learn_at_their_own_rates(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=6, lr=0.02, schedule="cosine", optimizer="sgd")
+    same, plain, still = TwoRates(1.0), Regression(), TwoRates(0.0)
+    start = weights(still)
+    for task in (same, plain, still):
+        train(task, config)
+    assert equal(weights(same), weights(plain))
+    moved = [not torch.equal(a, b) for a, b in zip(weights(still), start, strict=True)]
+    assert moved == [False] + [True] * (len(start) - 1)
+    whole = TwoRates(0.1)
+    train(whole, config)
+    state, recorder = tmp_path / "state", Recorder(stop_after=2)
+    with pytest.raises(Interrupted):
+        train(TwoRates(0.1), config, callbacks=[recorder], checkpoint=state, should_stop=recorder.wants_to_stop)
+    resumed = TwoRates(0.1)
+    train(resumed, config, checkpoint=state, resume=True)
+    assert equal(weights(whole), weights(resumed))
+
+
+def test_groups_must_hold_every_parameter() -> None:
+    with pytest.raises(GraphrepError, match="every trained parameter"):
+        train(TwoRates(1.0, whole=False), TrainConfig(epochs=1))
+
+
+class Judged(Regression):
+    """Tells a hit rate that rises for three epochs."""
+
+    def judge(self) -> dict[str, float]:
+        self.seen = getattr(self, "seen", 0) + 1
+        return {"hits": min(self.seen, 3) / 4}
+
+
+def test_hits_choose_the_epoch_and_stop() -> None:
+    history = train(Judged(), TrainConfig(epochs=30, stop="hits", keep="best", patience=4, eval_every=1))
+    assert (history.stopped, history.best_epoch, history.kept_epoch, len(history.epochs)) == ("hits", 3, 3, 7)
+    with pytest.raises(GraphrepError, match="eval_every"):
+        TrainConfig(stop="hits", eval_every=0)

@@ -47,6 +47,12 @@ def split(
     directed: Annotated[
         bool, typer.Option("--directed/--undirected", help="whether a link and its reverse are two links")
     ] = False,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            "--time", metavar="NAME", help="hold out the latest links: column or array of times, or an npy file"
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="npz or csv  [NAME.split.npz]")
     ] = None,
@@ -62,17 +68,21 @@ def split(
     """Splits the links or the nodes of GRAPH so that nothing leaks; same seed, same split.
 
     Links are held out in both directions together, after duplicates are merged and self-loops dropped, each with
-    negatives that are a link of no part. An npz file holds node numbers (train_pos, val_neg, train_idx, ...); a csv
-    file has one row per link or node, with its ids.
+    negatives that are a link of no part. With --time the latest links are held out, each from the first time it was
+    seen. An npz file holds node numbers (train_pos, val_neg, train_idx, ...); a csv file has one row per link or
+    node, with its ids. graphrep data check --split FILE looks for leaks.
 
     \b
     Examples
       graphrep data split usair --links 85/5/10
       graphrep data split cora --per-class 20 --num-val 500 --num-test 1000 -o cora.split.csv
       graphrep data split edges.csv --links 70/10/20 --keep-connected --seed 3
+      graphrep data split calls.csv --links 80/10/10 --time at
     """  # noqa: D301
     from graphrep.cli.data.reading import reading
+    from graphrep.cli.data.times import edge_times
     from graphrep.cli.graphs import announce, find_graph, short_name
+    from graphrep.cli.settings import parse_shares
     from graphrep.data.split import split_edges, split_nodes
     from graphrep.data.split_files import write_split
 
@@ -83,18 +93,23 @@ def split(
     target = out or Path(f"{short_name(graph)}.split.npz")
     if target.suffix.lower() not in (".npz", ".csv"):
         raise GraphrepError(f"{target} is neither npz nor csv.", hint=f"-o {target.with_suffix('.npz')}")
-    options = reading(columns, no_weight, sep, directed=directed)
+    if time is not None and links is None:
+        raise GraphrepError("--time is for links.", hint="--links 80/10/10 --time COLUMN")
+    times = None if time is None else edge_times(graph, time, sep=sep)
+    options = reading(columns, no_weight or time is not None, sep, directed=directed or time is not None)
+    if time is not None:
+        options["raw"] = True  # every edge in its place, beside its time
     found: Graph = find_graph(graph, data_dir=data_dir, read=options)
     for line in announce(found, graph):
         console.say(line)
     number = seed or 0
     if links is not None:
         made: Any = split_edges(
-            found, shares=_shares(links, "--links"), negatives=negatives, keep_connected=keep_connected,
-            directed=directed, seed=number,
+            found, shares=parse_shares(links, "--links"), negatives=negatives, keep_connected=keep_connected,
+            directed=directed, edge_time=times, seed=number,
         )  # fmt: skip
     else:
-        shares = _shares(nodes, "--nodes") if nodes is not None else (0.6, 0.2, 0.2)
+        shares = parse_shares(nodes, "--nodes") if nodes is not None else (0.6, 0.2, 0.2)
         made = split_nodes(
             found, shares=shares, per_class=per_class, num_val=num_val, num_test=num_test, stratified=stratified,
             seed=number,
@@ -104,10 +119,3 @@ def split(
     console.say("  " + ", ".join(f"{part} {grouped(n)}" for part, n in sizes.items()) + f"   seed {number}")
     console.say(f"Wrote {target}")
     console.finish({"graph": graph, "path": str(target), "seed": number, "sizes": sizes}, path=target)
-
-
-def _shares(text: str, option: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split("/")]
-    except ValueError:
-        raise GraphrepError(f"{option} {text}: three numbers are needed.", hint=f"{option} 85/5/10") from None

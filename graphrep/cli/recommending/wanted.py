@@ -11,7 +11,7 @@ import numpy as np
 
 from graphrep.cli.nodes import find_node
 from graphrep.cli.plan import plain
-from graphrep.cli.settings import Settings, collect, read_config
+from graphrep.cli.settings import Settings, collect, parse_counts, read_config
 from graphrep.errors import EmptyGraphError, GraphrepError, UnknownNameError
 from graphrep.recipes import check_params, parameters, recipe
 from graphrep.registry import METHODS, Entry, suggest
@@ -92,13 +92,7 @@ def parse_at(text: str | None) -> tuple[int, ...]:
         >>> parse_at("40,20"), parse_at(None)
         ((20, 40), (20,))
     """
-    try:
-        found = sorted({int(part) for part in (text or "20").split(",")})
-    except ValueError:
-        found = [0]
-    if found[0] < 1:
-        raise GraphrepError(f'--at takes lengths of lists, 1 or more; got "{text}".', hint="--at 20 or --at 20,40")
-    return tuple(found)
+    return parse_counts(text or "20", "--at")
 
 
 def chosen_users(spec: str | None, ids: Array) -> Array:
