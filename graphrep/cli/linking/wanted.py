@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrep.cli.linking.predictors import VECTORS, Predictor, kind_of, make_predictor, predictor_names
+from graphrep.cli.linking.predictors import Predictor, kind_of, make_predictor, predictor_names
 from graphrep.cli.nodes import find_node
 from graphrep.cli.plan import plain
 from graphrep.cli.settings import Settings, collect, parse_counts, read_config
@@ -96,12 +96,10 @@ def build(settings: Settings, name: str, seed: int) -> Predictor:
     if name == settings["run"]["method"]:
         if found.kind == "heuristic":
             make_predictor(name, settings["params"])  # refuses parameters, which a heuristic has none of
-        else:
-            params: Mapping[str, Any] = found.model.get_params()  # type: ignore[attr-defined]
-            kept = {key: plain(value) for key, value in params.items() if value is not None}
-            settings["params"] = {**kept, "seed": settings["params"].get("seed", 0)}
-            if found.name in VECTORS or "device" not in settings["params"]:
-                return found
+            return found
+        params: Mapping[str, Any] = found.model.get_params()  # type: ignore[attr-defined]
+        kept = {key: plain(value) for key, value in params.items() if value is not None}
+        settings["params"] = {**kept, "seed": settings["params"].get("seed", 0)}
     return found
 
 
