@@ -80,10 +80,8 @@ def embed_run(
         config = RunFolder.require(resume)
     settings = gather(layers, recipe_name, config)
     run = settings["run"]
-    threads = use_threads(run.get("threads"))
+    threads = use_threads(run.get("threads"), deterministic=run.get("deterministic"))
     device = choose_device(settings)
-    if run.get("deterministic"):
-        _only_deterministic()
     model = build(settings)
     if resume is not None and _finished(console, resume, run):
         return
@@ -161,12 +159,6 @@ def choose_device(settings: Settings) -> str:
     if device != "cpu":
         raise DeviceError(f"{run['method']} computes on the CPU in this version, not on {device}.", hint="--device cpu")
     return device
-
-
-def _only_deterministic() -> None:
-    import torch
-
-    torch.use_deterministic_algorithms(True)
 
 
 def _finished(console: Console, folder: Path, run: dict[str, Any]) -> bool:

@@ -28,8 +28,10 @@ __all__ = [
 _PACKAGES = ("torch", "torch_geometric", "numba", "numpy", "scipy", "scikit-learn", "networkx", "safetensors")
 
 
-def use_threads(threads: int | None) -> int:
+def use_threads(threads: int | None, *, deterministic: Any = False) -> int:
     """Sets the number of CPU threads of numba and torch; None keeps the default. Returns the number in use.
+
+    `deterministic`: torch refuses operations whose result may differ from run to run.
 
     numba fixes the size of its pool when it is imported, so this must run first; more than the cores is allowed.
     """
@@ -40,6 +42,8 @@ def use_threads(threads: int | None) -> int:
 
     if threads is not None:
         torch.set_num_threads(threads)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)
     return torch.get_num_threads()
 
 

@@ -102,11 +102,7 @@ def cluster_run(
         config = RunFolder.require(resume)
     settings = gather(layers, recipe_name, config)
     run, asked = settings["run"], settings["cluster"]
-    threads = use_threads(run.get("threads"))
-    if run.get("deterministic"):
-        import torch
-
-        torch.use_deterministic_algorithms(True)
+    threads = use_threads(run.get("threads"), deterministic=run.get("deterministic"))
     wanted = parse_count(asked.get("k"))
     if resume is not None and _finished(console, resume, run):
         return

@@ -102,11 +102,7 @@ def linkpred_run(
         config = RunFolder.require(resume)
     settings = gather(layers, recipe_name, config)
     run, asked = settings["run"], settings["linkpred"]
-    threads = use_threads(run.get("threads"))
-    if run.get("deterministic"):
-        import torch
-
-        torch.use_deterministic_algorithms(True)
+    threads = use_threads(run.get("threads"), deterministic=run.get("deterministic"))
     ks, names = cuts(asked.get("at")), methods_of(settings)
     told = {*settings["params"], *(("batch_size",) if run.get("recipe") else ())}
     first = int(settings["params"].get("seed", 0))

@@ -117,11 +117,7 @@ def recommend_run(
         config = RunFolder.require(resume)
     settings = gather(layers, recipe_name, config)
     run, asked = settings["run"], settings["recommend"]
-    threads = use_threads(run.get("threads"))
-    if run.get("deterministic"):
-        import torch
-
-        torch.use_deterministic_algorithms(True)
+    threads = use_threads(run.get("threads"), deterministic=run.get("deterministic"))
     ks = parse_at(asked.get("at"))
     if asked.get("average", "users") not in AVERAGES:
         raise UnknownNameError(f'--average "{asked["average"]}" is unknown.', hint=" | ".join(AVERAGES))
