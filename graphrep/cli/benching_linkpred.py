@@ -12,7 +12,7 @@ import numpy as np
 from graphrep.cli.benching_course import course_facts
 from graphrep.cli.graphs import find_graph
 from graphrep.cli.judging import mean_std
-from graphrep.cli.linking.judging import Test, hard_negatives, judge
+from graphrep.cli.linking.judging import HeldOut, hard_negatives, judge
 from graphrep.cli.linking.predictors import kind_of, make_predictor
 from graphrep.cli.system import peak_memory, reset_peak_memory
 from graphrep.data.check import grouped
@@ -44,9 +44,9 @@ class LinkBench:
     def __init__(self, dataset: str, data_dir: Path | None) -> None:
         self.graph = find_graph(dataset, data_dir=data_dir)
         self.planetoid = dataset.rpartition("/")[2] in PLANETOID
-        self._made: dict[int, tuple[LinkSplit, Test]] = {}
+        self._made: dict[int, tuple[LinkSplit, HeldOut]] = {}
 
-    def parts(self, seed: int) -> tuple[LinkSplit, Test]:
+    def parts(self, seed: int) -> tuple[LinkSplit, HeldOut]:
         """The split of a seed, and what its predictors are judged by."""
         if seed not in self._made:
             split = self._planetoid(seed) if self.planetoid else self._usual(seed)
@@ -54,7 +54,7 @@ class LinkBench:
             assert split.test_neg is not None
             hard = hard_negatives(split, seed=seed, most=HARD_LINKS) if self.planetoid else (None, None)
             ks = tuple(k for k in KS if k < split.test_neg.shape[1]) or (1,)
-            self._made[seed] = split, Test(split.test_pos, split.test_neg, ks, *hard)
+            self._made[seed] = split, HeldOut(split.test_pos, split.test_neg, ks, *hard)
         return self._made[seed]
 
     def _usual(self, seed: int) -> LinkSplit:

@@ -12,7 +12,7 @@ from typing import Any
 from graphrep.cli.console import Console
 from graphrep.cli.linking.fitting import fit, training_facts
 from graphrep.cli.linking.inputs import Inputs, open_links
-from graphrep.cli.linking.judging import Test, hard_negatives, judge
+from graphrep.cli.linking.judging import HeldOut, hard_negatives, judge
 from graphrep.cli.linking.outcome import finish
 from graphrep.cli.linking.predictors import Predictor
 from graphrep.cli.linking.rows import Kept, Summary, summaries, with_ranks
@@ -210,20 +210,20 @@ def _compute(console: Console, job: Job, divided: Divided, checkpoint_every: flo
         print_scores(console, job.summaries, job.verdicts, job.ks)
 
 
-def _test(job: Job, divided: Divided, seed: int) -> Test | None:
+def _test(job: Job, divided: Divided, seed: int) -> HeldOut | None:
     """What the methods are judged by; None without test links."""
     asked, split = job.settings["linkpred"], divided.split
     if split.test_pos is None or split.test_neg is None or not (split.test_pos.numel() and split.test_neg.numel()):
         return None
     file, most = asked.get("heart_file"), asked.get("heart_links")
     if not asked.get("heart") and not file:
-        return Test(split.test_pos, split.test_neg, job.ks)
+        return HeldOut(split.test_pos, split.test_neg, job.ks)
     hard = hard_negatives(split, seed=seed, most=most, file=Path(str(file)) if file else None)
-    return Test(split.test_pos, split.test_neg, job.ks, *hard)
+    return HeldOut(split.test_pos, split.test_neg, job.ks, *hard)
 
 
 def _one(
-    console: Console, job: Job, name: str, seed: int, divided: Divided, test: Test | None, checkpoint_every: float
+    console: Console, job: Job, name: str, seed: int, divided: Divided, test: HeldOut | None, checkpoint_every: float
 ) -> None:
     """One method on one split; its row is kept at once, and the first of the run's own method is saved."""
     predictor = build(job.settings, name, seed)

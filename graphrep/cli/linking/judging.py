@@ -14,7 +14,7 @@ from graphrep.cli.linking.predictors import Predictor
 from graphrep.data.links import LinkSplit
 from graphrep.eval.linkpred import LinkScores, link_intervals, link_scores
 
-__all__ = ["HEART_KS", "Test", "hard_negatives", "judge"]
+__all__ = ["HEART_KS", "HeldOut", "hard_negatives", "judge"]
 
 Array = np.ndarray[Any, Any]
 HEART_KS = (10, 20, 50)
@@ -24,7 +24,7 @@ _RESAMPLES, _FEW_RESAMPLES, _MANY = 1000, 200, 20_000
 
 
 @dataclass(frozen=True)
-class Test:
+class HeldOut:
     """Pairs that a predictor is judged by.
 
     Attributes:
@@ -86,7 +86,7 @@ def _room(known: Tensor, pos: Tensor, num_nodes: int) -> int:
 
 
 def judge(
-    predictor: Predictor, test: Test, *, intervals: bool = False, seed: int = 0
+    predictor: Predictor, test: HeldOut, *, intervals: bool = False, seed: int = 0
 ) -> tuple[dict[str, Any], dict[str, LinkScores]]:
     """Scores of a fitted predictor as plain values, and with their ranks.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graphrep.cli.links import SCORES, pair_scores, uniform_negatives
 from graphrep.cli.plan import whole_numbers
+from graphrep.data._pair_ranks import num_pairs
 from graphrep.data.links import LinkSplit
 from graphrep.data.tensor_files import read_tensors, write_tensors
 from graphrep.errors import FileFormatError, GraphrepError, UnknownNameError
@@ -204,7 +205,9 @@ class VectorPredictor(Predictor):
         links = edges[:, edges[0] < edges[1]] if split.graph.is_undirected() else edges
         if links.shape[1] > _PROBED:
             links = links[:, np.sort(np.random.default_rng(seed).choice(links.shape[1], _PROBED, replace=False))]
-        others = uniform_negatives(edges, split.graph.num_nodes, links.shape[1], seed)
+        count = split.graph.num_nodes
+        free = num_pairs(count, directed=False) - len(np.unique(edges.min(0) * count + edges.max(0)))
+        others = uniform_negatives(edges, count, min(links.shape[1], free), seed)
         rows = np.concatenate([_products(self.z, links), _products(self.z, others)])
         model: LogisticModel = logistic_regression(rows, np.repeat([1, 0], [links.shape[1], others.shape[1]]))
         self.weight = model.coef[1] - model.coef[0]

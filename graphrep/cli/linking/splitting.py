@@ -77,8 +77,9 @@ def divide(
     if inputs.given is not None:
         split, how = _with_negatives(inputs.given, seed), "given split"
     else:
-        made = split_edges(inputs.graph, shares=shares, directed=False, edge_time=inputs.times, seed=seed)
-        split = made.link_split(inputs.graph)
+        made = split_edges(inputs.graph, shares=shares, negatives=0, directed=False, edge_time=inputs.times, seed=seed)
+        bare = made.link_split(inputs.graph).replace(val_neg=None, test_neg=None)
+        split = _with_negatives(bare, seed)  # none for training, which draws its own: dense graphs have few
         told = "/".join(f"{share:g}" for share in shares)
         how = f"split {told} " + (f"(seed {seed})" if inputs.times is None else "by time")
     notes = []
@@ -88,6 +89,12 @@ def divide(
         split = split.replace(graph=with_features(split.graph, features, seed=seed))
         if not Path(features).is_file():
             notes.append(f"The features ({features}) are made from the training links alone.")
+    if inputs.given is None and (split.test_pos is None or not split.test_pos.numel()):
+        notes.append("No links are held out for a test: nothing is judged.")
+    for part, name in (("val", "validation"), ("test", "test")):
+        pos, neg = getattr(split, f"{part}_pos"), getattr(split, f"{part}_neg")
+        if inputs.given is None and pos is not None and pos.numel() > (0 if neg is None else neg.numel()):
+            notes.append(f"There are fewer pairs without a link than {name} links: all of them are negatives.")
     alone = int((torch.bincount(split.graph.edge_index[0], minlength=split.graph.num_nodes) == 0).sum())
     if alone:
         notes.append(f"{grouped(alone)} of {grouped(split.graph.num_nodes)} nodes have no training link.")
@@ -99,12 +106,12 @@ def _with_negatives(split: LinkSplit, seed: int) -> LinkSplit:
     parts = [split.graph.edge_index, *(p for key in _HELD if (p := getattr(split, key)) is not None)]
     used = ranks_of_links(torch.cat(parts, dim=1), split.graph.num_nodes)
     rng, changes = np.random.default_rng(seed), {}
-    for part in ("val", "test"):
+    for part in ("test", "val"):
         pos = getattr(split, f"{part}_pos")
         if pos is None or not pos.numel() or getattr(split, f"{part}_neg") is not None:
             continue
         found = non_links(used, pos.shape[1], split.graph.num_nodes, rng, repeat=False)
-        changes[f"{part}_neg"] = found
+        changes[f"{part}_neg"] = found if found.numel() else None
         used = np.union1d(used, ranks_of_links(found, split.graph.num_nodes))
     return split.replace(**changes)
 
