@@ -162,7 +162,8 @@ def test_a_leaky_split_is_refused(run: Run, folder: Path) -> None:
     made = split_edges(graph, shares=(80, 10, 10), directed=False, seed=5)
     leaky = {"train_pos": np.concatenate([made.train, made.test.flip(0)[:, :3], made.val[:, :2]], axis=1)}
     leaky |= {"val_pos": made.val.numpy(), "test_pos": made.test.numpy(), "test_neg": made.test_neg.numpy()}
-    np.savez(folder / "leaky.npz", num_nodes=60, **leaky)
+    arrays: dict[str, Any] = {"num_nodes": 60, **leaky}
+    np.savez(folder / "leaky.npz", **arrays)
     refused = run("linkpred", "--split", "leaky.npz", *SMALL, code=2)
     assert (
         f"3 of {made.test.shape[1]} test edges also occur in the training edges (reversed direction)" in refused.stderr
@@ -314,8 +315,8 @@ def test_test_links_play_no_part(split: LinkSplit) -> None:
     other = split.replace(test_pos=split.val_pos[:, :2], test_neg=None)
     for name in ("ncn", "deepwalk", "katz"):
         params = {} if name == "katz" else {"dim": 8, "epochs": 2}
-        found = [make_predictor(name, params).fit(part).score(split.val_pos) for part in (split, other)]
-        np.testing.assert_array_equal(*found)
+        first, second = (make_predictor(name, params).fit(part).score(split.val_pos) for part in (split, other))
+        np.testing.assert_array_equal(first, second)
 
 
 def test_how_vectors_are_compared_is_chosen_on_validation(split: LinkSplit) -> None:
@@ -324,7 +325,7 @@ def test_how_vectors_are_compared_is_chosen_on_validation(split: LinkSplit) -> N
     found = {}
     for how in ("dot", "cosine", "hadamard"):
         vectors = make_predictor("spectral", {"dim": 8}, pair_score=how).fit(split)
-        found[how] = link_scores(vectors.score(split.val_pos), vectors.score(split.val_neg), ks=(1,)).auc  # type: ignore[arg-type]
+        found[how] = link_scores(vectors.score(split.val_pos), vectors.score(split.val_neg), ks=(1,)).auc
     chosen = make_predictor("spectral", {"dim": 8}).fit(split)
     assert found[chosen.pair_score] == max(found.values())  # type: ignore[attr-defined]
     alone = split.replace(val_pos=None, val_neg=None)
