@@ -18,7 +18,10 @@ from graphrep.methods import MEOW
 from graphrep.recipes import recipe
 
 Run = Callable[..., Any]
-LABELS = ["MEOW", "MEOW, no weights", "MEOW, no prototypes", "MEOW, coarse only", "AdaMEOW", "HeCo"]
+LABELS = [
+    "MEOW", "MEOW, no weights", "MEOW, no prototypes", "MEOW, coarse only", "AdaMEOW", "AdaMEOW, normalised weights",
+    "HeCo",
+]  # fmt: skip
 PARAMS = {"dim": 8, "num_clusters": (4,), "epochs": 2}
 
 
@@ -38,13 +41,13 @@ def test_all_methods_and_resumption(run: Run, folder: Path) -> None:
     ]
     assert "1 runs, 0 of them" in run(*command, "--runs", 1, "--methods", "meow").stdout
     result = run(*command, "--runs", 2)
-    assert "12 runs, 1 of them" in result.stdout
+    assert "14 runs, 1 of them" in result.stdout
     lines = [line.split(" | ") for line in result.stdout.splitlines() if line.startswith("| lib")]
     assert [line[1] for line in lines] == LABELS
     assert {len(line) for line in lines} == {14}
     assert all(line[2] == "2" for line in lines)
     rows = json.loads((folder / "runs" / "bench-hetero.json").read_text())["rows"]
-    assert len(rows) == 12
+    assert len(rows) == 14
     for row in rows:
         assert (row["status"], row["epochs"]) == ("ok", 2)
         assert list(row["scores"]) == ["2", "4"]
@@ -56,6 +59,7 @@ def test_all_methods_and_resumption(run: Run, folder: Path) -> None:
     assert own["MEOW, no weights"]["weights"] == "none"
     assert own["MEOW, no prototypes"]["prototype_weight"] == 0
     assert own["MEOW, coarse only"]["views"] == "coarse"
+    assert own["AdaMEOW, normalised weights"]["normalise_weights"] is True
     assert "dmgi" in (folder / "runs" / "bench-hetero.md").read_text()
 
 
