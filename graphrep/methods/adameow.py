@@ -27,8 +27,8 @@ class AdaMEOW(MetaPathEstimator):
 
     The loss is :func:`graphrep.objectives.adameow_contrast`. It falls without limit as all weights go to 0, which
     teaches the encoder nothing, so watch ``weight`` in ``history_``: the mean weight of a pair; below 0.01 there is a
-    warning. ``normalise_weights=True`` closes that way out, and was worth four to six points of F1 on ACM
-    (benchmarks/hetero.md).
+    warning. ``normalise_weights=True`` closes that way out, and was worth four to six points of F1 on ACM,
+    nothing on DBLP (benchmarks/hetero.md).
 
     Args:
         dim: d, numbers per node.
