@@ -28,6 +28,7 @@ FAMILIES = (
     "weighted_contrast",
     "recommend",
     "hetero",
+    "ncn",
     "probe",
     "fastrp",
     "reading",

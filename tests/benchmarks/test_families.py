@@ -124,6 +124,16 @@ def test_hetero(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_ncn(tmp_path: Path) -> None:
+    """The step leaves dropout out, so that loss and gradients of both must be the same."""
+    cases = run(tmp_path, "ncn")
+    assert set(cases) == {"step/tiny", "epoch/tiny"}
+    for case in cases.values():
+        assert statuses(case) == {OURS: "ok", "plain": "ok"}, case
+    assert cases["step/tiny"]["tolerance"] <= 1e-3
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["walks", "sampling"])
 def test_random_families(tmp_path: Path, family: str) -> None:
     """Not every rival can do every kind of walk or sample; those that ran agree with ours."""
