@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "ncn-choices.json")
     options = parser.parse_args()
-    set_threads_and_allocator(options.threads)
+    set_threads_and_allocator(options.threads, huge_pages=False)
     result = read_json(options.out) if options.out.is_file() else {"runs": []}
     result["machine"] = circumstances()
     keys = ("dataset", "method", "choice", "label", "seed")
