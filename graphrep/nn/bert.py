@@ -50,7 +50,7 @@ def small_bert(
     max_length: int = 128,
     epochs: int = 3,
     batch_size: int = 32,
-    lr: float = 1e-3,
+    lr: float = 5e-4,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
