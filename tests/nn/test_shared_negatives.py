@@ -112,8 +112,8 @@ def test_two_numberings() -> None:
     edges = torch.tensor([[8, 9], [0, 1]])
     negatives = SharedNegatives(2, edges, num_nodes=2, num_sources=10)
     assert negatives.known_among(torch.tensor([9, 3]), torch.tensor([1, 0])).tolist() == [[0], [0]]
-    assert negatives.mask(torch.tensor([1, 9]), torch.tensor([0, 1]), same_type=False).tolist() == [[False, False],
-                                                                                                     [False, True]]  # fmt: skip
+    mask = negatives.mask(torch.tensor([1, 9]), torch.tensor([0, 1]), same_type=False)
+    assert mask.tolist() == [[False, False], [False, True]]
 
 
 def test_a_graph_without_edges() -> None:
