@@ -42,6 +42,7 @@ from graphrep.objectives.modularity import DMoNLoss, dmon_loss, spectral_modular
 from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
 from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
 from graphrep.objectives.prototypes import PrototypeContrastLoss, prototype_contrast, prototype_density
+from graphrep.objectives.pseudo_labels import PseudoLabelLoss, pseudo_label_loss
 from graphrep.objectives.scaled_contrast import ScaledContrastLoss, scaled_contrast
 from graphrep.objectives.temperatures import IndividualTemperatures
 
@@ -72,6 +73,7 @@ __all__ = [
     "PamCLoss",
     "ProGCLContrastLoss",
     "PrototypeContrastLoss",
+    "PseudoLabelLoss",
     "ScaledContrastLoss",
     "WeightStatistics",
     "adameow_contrast",
@@ -104,6 +106,7 @@ __all__ = [
     "progcl_contrast",
     "prototype_contrast",
     "prototype_density",
+    "pseudo_label_loss",
     "scaled_contrast",
     "spectral_modularity",
     "student_t",
