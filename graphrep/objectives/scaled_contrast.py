@@ -50,8 +50,6 @@ def scaled_contrast(
     check_floating(log_scale, "log_scale")
     if log_scale.numel() != 1:
         raise ShapeError(f"log_scale has shape {tuple(log_scale.shape)}; it is one number.", hint="torch.tensor(2.66)")
-    if u.shape[0] == 0:
-        raise GraphrepError("There are no pairs to contrast.", hint="one row of u and v per pair")
     dtype = torch.promote_types(u.dtype, v.dtype)
     scale = log_scale.reshape(()).clamp(max=math.log(LARGEST_SCALE)).exp()
     left = nn.functional.normalize(u, dim=1).to(dtype) * scale.to(dtype)
