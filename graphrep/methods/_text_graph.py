@@ -21,6 +21,7 @@ from graphrep.objectives.scaled_contrast import scaled_contrast
 __all__ = ["Augmentation", "TextGraph", "TextGraphModule", "TextGraphTask", "embed_nodes"]
 
 _SEEDS = 1 << 62
+_SMALL = 1e-2
 _SAMPLE = 4096  # nodes whose vectors the signals of an epoch look at
 
 
@@ -80,7 +81,7 @@ class TextGraphModule(nn.Module):
         self.in_channels, self.text_dim, self.residual = in_channels, text_dim, residual
         if residual:  # the untrained model says what the mean of the texts says
             nn.init.zeros_(self.projection.weight)
-            nn.init.zeros_(self.projection.bias)
+            nn.init.normal_(self.projection.bias, std=_SMALL / math.sqrt(text_dim))  # where there is no text at all
 
     def forward(self, x: Tensor, edge_index: Tensor, rowptr: Tensor) -> Tensor:
         """(M, F) inputs of all subgraphs, their edges, (B + 1,) where each begins, to (B, h) unit rows."""
@@ -169,6 +170,7 @@ class TextGraphTask:
             x = mask_features(x, asked.drop_feature, generator)
         if asked.hide_center > 0:
             hidden = torch.rand(nodes.numel(), generator=generator) < asked.hide_center
+            hidden &= found.rowptr[1:] - found.rowptr[:-1] > 1  # a node alone is all there is to see
             x = x.index_fill(0, found.center[hidden], 0.0)
         return _moved(found, self.device), x.to(self.device)
 

@@ -53,7 +53,8 @@ class TextGraphContrast(TrainedEstimator):
             neighbours; None: 0.5, or 0 when summaries are given.
         adversarial_steps: signed gradient steps by which the inputs are made hard; each costs a forward and a backward
             pass.
-        adversarial_size: length of such a step in each number.
+        adversarial_size: length of such a step in each number of a unit vector; the authors' 1e-2 hides the texts of
+            small graphs altogether.
         init_scale: factor of the cosines at the start of the training; it is learnt, at most 100.
         batch_size: B; the negatives of a node are the other B - 1.
         epochs, lr, weight_decay, optimizer, clip_norm, precision, stop, patience, min_delta, keep, eval_every,
@@ -104,7 +105,7 @@ class TextGraphContrast(TrainedEstimator):
         drop_feature: float = 0.2,
         hide_center: float | None = None,
         adversarial_steps: int = 3,
-        adversarial_size: float = 1e-2,
+        adversarial_size: float = 1e-3,
         init_scale: float = 1 / 0.07,
         batch_size: int = 512,
         epochs: int = 30,
