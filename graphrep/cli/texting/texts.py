@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphrep.data import Graph, HeteroGraph
     from graphrep.data._node_rows import NodeRows
 
-__all__ = ["announce_texts", "read_texts", "with_texts"]
+__all__ = ["announce_texts", "read_texts", "table_of", "with_texts"]
 
 _HINT = "--text nodes.csv:COLUMN, a table with an id and a text for each node"
 
@@ -51,7 +51,7 @@ def with_texts(graph: Graph | HeteroGraph, spec: str | None, source: str) -> tup
         if not typed:
             raise GraphrepError(f"--text {spec} names a kind of node, and {source} has one kind.", hint=_HINT)
         return _typed_table(graph, kind, rest)
-    table = _table(spec)
+    table = table_of(spec)
     if table is None:
         return _column(graph, spec, source)
     if typed:
@@ -62,7 +62,7 @@ def with_texts(graph: Graph | HeteroGraph, spec: str | None, source: str) -> tup
     return _plain_table(graph, *table)
 
 
-def _table(spec: str) -> tuple[Path, str | None] | None:
+def table_of(spec: str) -> tuple[Path, str | None] | None:
     """File and column of ``FILE[:COLUMN]``; None where there is no such file."""
     if Path(spec).is_file():
         return Path(spec), None
@@ -161,7 +161,7 @@ def _labels(graph: Graph, rows: NodeRows, found: Any) -> dict[str, Any]:
 def _typed_table(graph: HeteroGraph, kind: str, spec: str) -> tuple[HeteroGraph, list[str]]:
     if kind not in graph.num_nodes:
         raise UnknownNameError(f'There is no node type "{kind}".', hint=" | ".join(graph.num_nodes))
-    table = _table(spec)
+    table = table_of(spec)
     if table is None:
         raise FileFormatError(f"--text {kind}={spec}: there is no file {spec}.", hint=f"--text {kind}=table.csv:COLUMN")
     rows = read_texts(*table, kind=kind)
@@ -222,7 +222,6 @@ def announce_texts(graph: Graph | HeteroGraph) -> list[str]:
         empty = int((words == 0).sum())
         told = f"; {grouped(empty)} are empty" if empty else ""
         of = f"of {kind}: " if kind else ""
-        lines.append(
-            f"  texts {of}{grouped(len(words))}, {words.mean():.0f} words on average, {grouped(int(words.max()))} at most{told}"
-        )
+        size = f"{words.mean():.0f} words on average, {grouped(int(words.max()))} at most"
+        lines.append(f"  texts {of}{grouped(len(words))}, {size}{told}")
     return lines
