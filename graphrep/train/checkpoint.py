@@ -36,6 +36,8 @@ class State:
         random: state of torch's global generator.
         generator: state of the training's own generator.
         history: so far.
+        processes: (W, 2, n) states of the generators (torch's global one, the training's) of each of W processes;
+            empty for one process.
     """
 
     module: dict[str, Tensor]
@@ -45,6 +47,7 @@ class State:
     random: Tensor
     generator: Tensor
     history: History
+    processes: Tensor = dataclasses.field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
 
 
 def save_state(path: str | os.PathLike[str], state: State, config: TrainConfig, fingerprint: str) -> None:
@@ -55,6 +58,8 @@ def save_state(path: str | os.PathLike[str], state: State, config: TrainConfig, 
     """
     tensors = {f"module.{k}": v for k, v in state.module.items()} | {f"best.{k}": v for k, v in state.best.items()}
     tensors |= {"random": state.random, "generator": state.generator}
+    if state.processes.numel():
+        tensors["processes"] = state.processes
     slots: dict[str, dict[str, Any]] = {}
     for index, values in state.optimizer["state"].items():
         slots[str(index)] = {}
@@ -107,6 +112,7 @@ def load_state(path: str | os.PathLike[str], config: TrainConfig, fingerprint: s
         random=tensors["random"],
         generator=tensors["generator"],
         history=history,
+        processes=tensors.get("processes", torch.empty(0, dtype=torch.uint8)),
     )
 
 
