@@ -29,10 +29,16 @@ _NAMES = {
     "Propagate": "propagate",
     "RGCNConv": "rgcn_conv",
     "SAGEConv": "gcn_conv",
+<<<<<<< HEAD
     "SampledBatch": "sampled_batch",
     "SharedNegatives": "shared_negatives",
     "TextEncoder": "text_encoder",
     "TextGraphEncoder": "text_graph",
+=======
+    "SmallBert": "bert",
+    "TextEncoder": "text_encoder",
+    "TokenCache": "token_cache",
+>>>>>>> dd18e990295babfff726944c5b0ba2ea7df4b526
     "cache_key": "embedding_cache",
     "choose_live": "live_text",
     "drop_edges": "views",
@@ -53,7 +59,11 @@ _NAMES = {
     "propose_metapaths": "metapath_names",
     "sample_batch": "sampled_batch",
     "save_text_model": "text_model",
+<<<<<<< HEAD
     "scale_live": "live_text",
+=======
+    "small_bert": "bert",
+>>>>>>> dd18e990295babfff726944c5b0ba2ea7df4b526
     "svd_view": "svd",
     "top_metapath_neighbors": "metapaths",
     "top_neighbors": "metapaths",
