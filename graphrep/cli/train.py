@@ -69,7 +69,7 @@ def train(
     task: Annotated[str | None, typer.Option("--task", metavar="NAME", help="of lmgnn: node | link  [auto]")] = None,
     shares: Annotated[
         str | None,
-        typer.Option("--shares", metavar="A/B/C", help="of lmgnn: training, validation, test  [60/20/20, links 85/5/10]"),
+        typer.Option("--shares", metavar="A/B/C", help="of lmgnn: training, validation, test  [60/20/20; 85/5/10]"),
     ] = None,
     recipe: RecipeName = None,
     config: ConfigFile = None,

@@ -46,7 +46,7 @@ def embed_cold(
     from graphrep.methods import LMGNN, load_model
 
     if folder is None:
-        raise GraphrepError("--cold needs a trained model.", hint="graphrep embed --cold texts.csv --model runs/train-lmgnn-x")
+        raise GraphrepError("--cold needs a trained model.", hint="--model runs/train-lmgnn-NAME")
     table = table_of(source)
     if table is None:
         raise FileFormatError(f"--cold {source}: there is no such file.", hint="a table with columns id and text")
@@ -55,7 +55,7 @@ def embed_cold(
     assert rows.text is not None
     model = load_model(folder)
     if not isinstance(model, LMGNN):
-        raise GraphrepError(f"{folder} holds a {type(model).__name__}, which reads no texts.", hint="graphrep train lmgnn")
+        raise GraphrepError(f"{folder} holds a {type(model).__name__}: it reads no texts.", hint="graphrep train lmgnn")
     started = time.perf_counter()
     z, notes = _vectors(model, rows.text)
     seconds = time.perf_counter() - started

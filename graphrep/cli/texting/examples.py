@@ -68,8 +68,8 @@ def suggestions(job: Job, nodes: Sequence[int], k: int) -> Iterator[tuple[int, l
         return
     found, scores = search.neighbors(list(nodes), most)
     for node, others, values in zip(nodes, found, scores, strict=True):
-        fresh = [(int(o), float(v)) for o, v in zip(others, values, strict=True) if o >= 0 and int(o) not in known[node]]
-        yield node, fresh[:k]
+        listed = zip(others.tolist(), values.tolist(), strict=True)
+        yield node, [(other, value) for other, value in listed if other >= 0 and other not in known[node]][:k]
 
 
 def _partners(parts: LinkParts, num_nodes: int) -> list[set[int]]:
@@ -108,4 +108,5 @@ def link_examples(job: Job, parts: LinkParts) -> list[Table]:
     if not rows:
         return []
     note = "Links that training has seen are left out; a test link, which it has not seen, is bold."
-    return [Table("Missing links", ["node", "its text", "likely link", "its text", "score"], rows, note=note, wrap=True)]
+    head = ["node", "its text", "likely link", "its text", "score"]
+    return [Table("Missing links", head, rows, note=note, wrap=True)]

@@ -112,7 +112,9 @@ def fit_stages(
                 should_stop=lambda: stop.wanted,
             )
         except Interrupted:
-            raise Stopped(f"Interrupted; what was done is saved. To finish: graphrep train --resume {folder.path}") from None
+            raise Stopped(
+                f"Interrupted; what was done is saved. To finish: graphrep train --resume {folder.path}"
+            ) from None
         progress.finished()
     for name, history in model.stages_.items():
         folder.log(f"{name}: {history!r}")

@@ -175,13 +175,11 @@ def _estimate(console: Console, settings: Settings, model: Any, graph: Graph | H
     speed = measured(folder, texts, model.text_length)
     memory = 2 * len(texts) * speed.dim
     check_memory(console, memory, "cpu")
-    seconds = speed.seconds(
-        stages=tuple(model.stages), lm_epochs=model.lm_epochs, joint_epochs=model.joint_epochs
-    )  # fmt: skip
+    seconds = speed.seconds(stages=tuple(model.stages), lm_epochs=model.lm_epochs, joint_epochs=model.joint_epochs)
+    name = folder.parent.name if folder.name == "model" else folder.name
     console.say(
-        f"  {folder.parent.name if folder.name == 'model' else folder.name}: {grouped(speed.tokens)} tokens, "
-        f"{speed.tokens_per_second / 1000:.1f} k a second: about {max(seconds, 1):.0f} s in the language model, vectors "
-        f"of {memory / 2**20:.1f} MiB (an estimate)"
+        f"  {name}: {grouped(speed.tokens)} tokens, {speed.tokens_per_second / 1000:.1f} k a second: about "
+        f"{max(seconds, 1):.0f} s in the language model, vectors of {memory / 2**20:.1f} MiB (an estimate)"
     )
     return speed
 

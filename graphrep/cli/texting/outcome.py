@@ -82,7 +82,8 @@ def _predictions(job: Job) -> list[str]:
         job.ids.tolist(), probability.argmax(1).tolist(), [f"{p:.4g}" for p in probability.max(1).tolist()], known,
         part.tolist(),
     ]  # fmt: skip
-    _table(job.folder.path / "predictions.csv", ("id", "class", "probability", "known", "part"), zip(*columns, strict=True))
+    names = ("id", "class", "probability", "known", "part")
+    _table(job.folder.path / "predictions.csv", names, zip(*columns, strict=True))
     return ["predictions.csv"]
 
 
@@ -115,6 +116,7 @@ def _result(job: Job) -> dict[str, Any]:
     """result.json."""
     parts = job.parts
     sizes = parts.counts if isinstance(parts, LinkParts) else (len(parts.train), len(parts.val), len(parts.test))
+    stages = {key: {k: v for k, v in facts.items() if k != "said"} for key, facts in stage_facts(job.model).items()}
     device = str(job.settings["params"].get("device", "cpu"))
     return {
         "run": str(job.folder.path),
@@ -125,7 +127,7 @@ def _result(job: Job) -> dict[str, Any]:
         "num_nodes": len(job.ids),
         "dim": int(job.model.embedding_.shape[1]),
         "scores": [row.to_dict() for row in job.rows],
-        "stages": {name: {k: v for k, v in facts.items() if k != "said"} for name, facts in stage_facts(job.model).items()},
+        "stages": stages,
         "notes": job.notes,
         "params": job.settings["params"],
         "settings": job.settings,

@@ -83,5 +83,6 @@ def _stages(job: Job) -> list[Chart]:
         scores = [facts["validation"].get(str(epoch), math.nan) for epoch in epochs]
         if not all(math.isnan(value) for value in scores):
             curves.append(Curve("validation score", epochs, scores, marked=kept, note="high is good"))
-        charts.append(Chart(f"Stage {name}: {TITLES.get(name, name)}", curves_svg(curves, label="epoch"), facts["said"]))
+        title = f"Stage {name}: {TITLES.get(name, name)}"
+        charts.append(Chart(title, curves_svg(curves, label="epoch"), facts["said"]))
     return charts

@@ -81,7 +81,7 @@ def task_of(task: str, graph: Graph | HeteroGraph) -> str:
     if task == "edge":
         raise GraphrepError("Classes of pairs are learned in Python: LMGNN(task='edge').fit(graph, pairs=, labels=).")
     if task == "node" and not labelled:
-        raise MissingLabelsError("The graph has no classes.", hint="--task link, or a column label in the table of nodes")
+        raise MissingLabelsError("The graph has no classes.", hint="--task link, or a column label beside the texts")
     return ("node" if labelled else "link") if task == "auto" else task
 
 

@@ -60,4 +60,3 @@ def fixed_tails(pairs: Tensor, links: Tensor, num_nodes: int, *, count: int = NU
 def _refused(owner: Any, found: Any, taken: Any, num_nodes: int) -> Any:
     """Which draws are the owner itself or one of its links."""
     return np.isin(owner * num_nodes + found, taken) | (owner == found)
-
