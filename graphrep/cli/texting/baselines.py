@@ -40,7 +40,8 @@ def reduced_tfidf(texts: Sequence[str], dim: int, *, seed: int = 0) -> Array:
     kept = max(1, min(dim, min(rows.shape) - 1))
     found = TruncatedSVD(kept, random_state=seed).fit_transform(rows).astype(np.float32)
     length = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+    unit: Array = np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+    return unit
 
 
 def best_probe(rows: Any, y: Array, parts: tuple[Array, Array, Array]) -> tuple[Array, float]:

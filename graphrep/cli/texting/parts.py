@@ -12,7 +12,7 @@ from torch import Tensor
 from graphrep.cli.texting.tails import NUM_TAILS, fixed_tails
 from graphrep.data import Graph, HeteroGraph
 from graphrep.data.check import grouped
-from graphrep.data.split import NodeSplit, split_edges, split_nodes
+from graphrep.data.split import split_edges, split_nodes
 from graphrep.errors import EmptyGraphError, GraphrepError, MissingLabelsError
 
 __all__ = ["LINK_SHARES", "NODE_SHARES", "LinkParts", "NodeParts", "link_parts", "node_parts", "task_of"]
@@ -97,16 +97,13 @@ def node_parts(graph: Graph | HeteroGraph, *, shares: tuple[float, ...] | None, 
     y = np.asarray(graph.y)
     own = _own(graph) if shares is None else None
     if own is not None:
-        parts = [part[y[part] >= 0] for part in own]
-        return NodeParts(*parts, "the split of the data")
+        train, val, test = (part[y[part] >= 0] for part in own)
+        return NodeParts(train, val, test, "the split of the data")
     labelled = np.flatnonzero(y >= 0)
     drawn = split_nodes(len(labelled), shares=shares or NODE_SHARES, seed=seed)
     told = "/".join(f"{share:g}" for share in shares or NODE_SHARES)
-    return NodeParts(*(labelled[np.asarray(part)] for part in _of(drawn)), f"random {told} (seed {seed})")
-
-
-def _of(split: NodeSplit) -> tuple[Tensor, Tensor, Tensor]:
-    return split.train, split.val, split.test
+    train, val, test = (labelled[np.asarray(part)] for part in (drawn.train, drawn.val, drawn.test))
+    return NodeParts(train, val, test, f"random {told} (seed {seed})")
 
 
 def _own(graph: Graph | HeteroGraph) -> list[Array] | None:

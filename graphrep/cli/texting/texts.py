@@ -217,7 +217,7 @@ def announce_texts(graph: Graph | HeteroGraph) -> list[str]:
     """A line per kind of node: how many texts, how long, how many are empty."""
     by_type = graph.text if isinstance(graph.text, dict) or not hasattr(graph.text, "dtype") else {"": graph.text}
     lines = []
-    for kind, texts in by_type.items():  # type: ignore[union-attr]
+    for kind, texts in by_type.items():
         words = np.array([text.count(" ") + 1 if text.strip() else 0 for text in texts.tolist()])
         empty = int((words == 0).sum())
         told = f"; {grouped(empty)} are empty" if empty else ""
