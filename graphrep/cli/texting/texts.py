@@ -118,7 +118,9 @@ def _plain_table(graph: Graph, path: Path, column: str | None) -> tuple[Graph, l
         notes.append(f"{grouped(len(more))} nodes of {path.name} have no edge, and are added without one.")
     without = graph.num_nodes - int((found < graph.num_nodes).sum())
     if without:
-        notes.append(f"{grouped(without)} nodes of the edges are not in {path.name}; their text is empty.")
+        there = set(names)
+        some = ", ".join([str(name) for name in ids.tolist() if str(name) not in there][:3])
+        notes.append(f"{grouped(without)} nodes of the edges are not in {path.name} ({some}, ...): their text is empty.")
     return bigger.replace(text=texts.tolist(), **_labels(bigger, rows, found)), notes
 
 
