@@ -78,7 +78,7 @@ class Texts:
         """(n, h) with gradient."""
         live = torch.arange(len(nodes), device=self.encoder.device)
         rows = self.rows(kind, nodes).to(self.encoder.device)
-        options: dict[str, Any] = {"chunk_size": self.chunk_size, "checkpointing": self.checkpointing}
+        options: dict[str, Any] = {"checkpointing": self.checkpointing}
         return mixed_text(
             self.encoder, self.states, _Uncached(), rows, live, write_back=False, precision=self.precision, **options
         )
@@ -321,7 +321,7 @@ class JointSource(SampledSource):
         self.live = len(live)
         device = texts.encoder.device
         rows = mixed_text(
-            texts.encoder, texts.states, cache, ids.to(device), live.to(device), chunk_size=texts.chunk_size,
+            texts.encoder, texts.states, cache, ids.to(device), live.to(device),
             checkpointing=texts.checkpointing, write_back=False, scale=self.scale, precision=texts.precision,
         )  # fmt: skip
         own, found = distributed.all_rows(ids[live]), distributed.all_rows(rows.detach()[live.to(device)])
