@@ -19,7 +19,7 @@ from graphrep.cli.texting.models import MINILM, find_lm
 from graphrep.cli.texting.parts import LinkParts, NodeParts, link_parts, node_parts
 from graphrep.cli.texting.texts import with_texts
 from graphrep.data.check import grouped
-from graphrep.errors import DivergedError, GraphrepError, MissingExtraError, UnknownNameError
+from graphrep.errors import DivergedError, MissingExtraError, UnknownNameError
 from graphrep.registry import suggest
 
 __all__ = ["TextBench", "lmgnn_line", "lmgnn_params", "lmgnn_run", "lmgnn_table"]
@@ -33,6 +33,7 @@ _COLUMNS = {
 }  # fmt: skip
 _LINK = {"task": "link", "hidden_dim": 256, "lr": 0.005, "dropout": 0.2}
 _NODE = {"task": "node"}
+_OF_TEXTS = ("text_length", "pooling", "lm_layers")
 _REDUCED = 384  # columns of TF-IDF under the graph network, as many as MiniLM has
 _TEXT = ": text alone"
 Array = np.ndarray[Any, Any]
@@ -79,7 +80,7 @@ class TextBench:
 
 
 def lmgnn_params(variant: Any, settings: Mapping[str, Any], changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Parameters of a row: the recipe's, the variant's, then the changes; ``protocols`` chooses among them.
+    """Parameters of a row: the recipe's for texts, the variant's, then the changes; ``protocols`` chooses among them.
 
     Raises:
         UnknownNameError: a protocol or a parameter that there is not.
@@ -95,8 +96,8 @@ def lmgnn_params(variant: Any, settings: Mapping[str, Any], changes: Mapping[str
             )
     rest = {key: value for key, value in changes.items() if key != "protocols"}
     check_params("lmgnn", rest)
-    own = {**settings, **variant.params, **rest} if variant.method != "tfidf" else {}
-    own.pop("task", None)  # the protocol says it
+    texts = {key: settings[key] for key in _OF_TEXTS if key in settings}  # the rest is that of the protocols
+    own = {**texts, **variant.params, **rest} if variant.method != "tfidf" else {}
     return {**own, **({"protocols": names} if names else {}), "seed": seed}
 
 
@@ -305,10 +306,11 @@ def _facts(datasets: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[s
 
 _PROTOCOL = (
     "Mean +- sample standard deviation over seeds, in percent; each seed draws a new split and starts a new training. "
-    "In brackets the mean paired difference to the row on frozen vectors (for texts alone: to the frozen language model "
-    "without a graph) and its 95 % interval. Nodes: accuracy on random 10/10/80 and 60/20/20 splits, epoch by validation "
-    "accuracy. Links: 80/5/15 of the undirected links, messages over training links alone in every stage, each test link "
-    "among 500 fixed pairs of its smaller end that are no links; ties count half. Without a graph: logistic regression "
-    "(C by validation) and cosines. TF-IDF under the graph network: its 384 leading singular directions. Seconds hold "
-    "for all protocols of a row; vectors of a frozen language model are encoded once and taken up by later rows."
+    "In brackets the mean paired difference to the row on frozen vectors (for texts alone: to the frozen language "
+    "model without a graph) and its 95 % interval. Nodes: accuracy on random 10/10/80 and 60/20/20 splits, epoch by "
+    "validation accuracy. Links: 80/5/15 of the undirected links, messages over training links alone in every stage, "
+    "each test link among 500 fixed pairs of its smaller end that are no links; ties count half. Without a graph: "
+    "logistic regression (C by validation) and cosines. TF-IDF under the graph network: its 384 leading singular "
+    "directions. Seconds hold for all protocols of a row; vectors of a frozen language model are encoded once and "
+    "taken up by later rows."
 )
