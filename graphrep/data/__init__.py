@@ -24,6 +24,7 @@ _NAMES = {
     "LinkSplit": "links",
     "NodeSplit": "split",
     "ReadReport": "report",
+    "TextTable": "text_table",
     "as_graph": "read",
     "as_hetero": "coerce",
     "as_interactions": "coerce",

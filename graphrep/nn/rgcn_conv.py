@@ -68,7 +68,7 @@ class RGCNConv(pyg.RGCNConv):
             raise GraphrepError(
                 "block-diagonal decomposition needs features, not node ids.", hint="num_bases, or neither"
             )
-        weight = self._relation_weights()
+        weight = self.relation_weights()
         size = (source.shape[0], target.shape[0])
         if torch.compiler.is_compiling():
             out = self._at_once(source, edge_index, edge_type, size, weight)
@@ -80,7 +80,8 @@ class RGCNConv(pyg.RGCNConv):
             out = out + (target @ self.root if has_features else self.root[target])
         return out if self.bias is None else out + self.bias
 
-    def _relation_weights(self) -> Tensor:
+    def relation_weights(self) -> Tensor:
+        """(num_relations, in_channels, out_channels), or blocks of them, put together from the bases if there are."""
         weight: Tensor = self.weight
         if self.num_bases is None:
             return weight

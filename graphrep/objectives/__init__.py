@@ -42,6 +42,7 @@ from graphrep.objectives.modularity import DMoNLoss, dmon_loss, spectral_modular
 from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, mv_info_nce
 from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
 from graphrep.objectives.prototypes import PrototypeContrastLoss, prototype_contrast, prototype_density
+from graphrep.objectives.pseudo_labels import PseudoLabelLoss, pseudo_label_loss
 from graphrep.objectives.temperatures import IndividualTemperatures
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "PamCLoss",
     "ProGCLContrastLoss",
     "PrototypeContrastLoss",
+    "PseudoLabelLoss",
     "WeightStatistics",
     "adameow_contrast",
     "adjacency_bounds",
@@ -102,6 +104,7 @@ __all__ = [
     "progcl_contrast",
     "prototype_contrast",
     "prototype_density",
+    "pseudo_label_loss",
     "spectral_modularity",
     "student_t",
     "target_distribution",

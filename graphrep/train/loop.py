@@ -322,7 +322,9 @@ def _groups(task: Task) -> list[dict[str, Any]]:
         raise GraphrepError("The module has no parameters to train.", hint="an encoder with weights")
     if not isinstance(task, GroupedTask):
         return [{"params": wanted}]
-    groups: list[dict[str, Any]] = [{"params": list(part), "factor": factor} for part, factor in task.groups()]
+    groups: list[dict[str, Any]] = []
+    for part, factor, *decay in task.groups():
+        groups.append({"params": list(part), "factor": factor, **({"weight_decay": decay[0]} if decay else {})})
     if sorted(id(p) for group in groups for p in group["params"]) != sorted(map(id, wanted)):
         raise GraphrepError("groups() must hold every trained parameter of the module once.")
     return groups

@@ -1,0 +1,208 @@
+"""Which nodes of a batch pass the language model with gradient, and the rows that the others have from a cache."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from graphrep.errors import GraphrepError, IndexRangeError, UnknownNameError
+from graphrep.kernels._check import check_index
+from graphrep.kernels.sampling.local import local_ids
+
+__all__ = ["choose_live", "mixed_text", "scale_live"]
+
+_SCHEMES = ("seeds", "uniform")
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_live(
+    seeds: Tensor, sampled: Tensor, budget: int, *, generator: torch.Generator | None = None, scheme: str = "seeds"
+) -> Tensor:
+    """Positions of the nodes of a batch whose text is encoded anew, each at most once.
+
+    Args:
+        seeds: (B,) int32 or int64 ids, all of them in `sampled`; repeated ones count once.
+        sampled: (S,) distinct ids, the nodes of the batch.
+        budget: how many, 0 or more; -1 for all.
+        generator: of the draws; default torch's.
+        scheme: ``"seeds"``: the seeds, a uniform subset of them where there are more than `budget`, then a uniform
+            subset of the others. ``"uniform"``: a uniform subset of all, which scaled by S / `budget` has the full
+            gradient as its mean (:func:`scale_live`).
+
+    Returns:
+        (min(budget, S),) int64 positions in `sampled`, ascending.
+
+    Raises:
+        IndexRangeError, DTypeError, ShapeError, UnknownNameError, GraphrepError: the arguments do not fit.
+
+    Example:
+        >>> choose_live(torch.tensor([7, 5]), torch.tensor([5, 7, 1, 2]), 2)
+        tensor([0, 1])
+    """
+    if scheme not in _SCHEMES:
+        raise UnknownNameError(f'scheme is "{scheme}".', hint='"seeds" or "uniform"')
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < -1:
+        raise GraphrepError(f"budget is {budget!r}.", hint="0 or more, or -1 for all")
+    check_index(seeds, "seeds")
+    check_index(sampled, "sampled")
+    count = sampled.numel()
+    places, new = local_ids(sampled.long(), seeds.long())
+    if new.numel():
+        raise IndexRangeError(f"seed {int(new[0])} is not in sampled.", hint="seeds are nodes of the batch")
+    if budget < 0 or budget >= count:
+        return torch.arange(count, device=sampled.device)
+    order = torch.randperm(count, generator=generator, device=_where(generator)).to(sampled.device)
+    if scheme == "seeds":
+        is_seed = torch.zeros(count, dtype=torch.bool, device=sampled.device)
+        is_seed[places] = True
+        order = torch.cat([order[is_seed[order]], order[~is_seed[order]]])
+    return order[:budget].sort().values
+
+
+def scale_live(rows: Tensor, factor: float) -> Tensor:
+    """The rows themselves, with their gradient times `factor`.
+
+    With a uniform choice of A out of S nodes and factor S / A the gradient of the encoder has that of all S nodes live
+    as its mean, exactly so for a fresh cache.
+
+    Args:
+        rows: any floating-point tensor.
+        factor: finite.
+
+    Example:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> scale_live(x, 3.0).sum().backward()
+        >>> x.grad
+        tensor([3., 3.])
+    """
+    if not torch.isfinite(torch.tensor(float(factor))):
+        raise GraphrepError(f"factor is {factor}.", hint="a finite number, S / A")
+    return _Scaled.apply(rows, float(factor))  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Scaled(torch.autograd.Function):
+    """Sums of the form ``f x + (1 - f) x`` would round the rows, which this leaves as they are."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return rows.view_as(rows)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0] * ctx.factor, None
+
+
+def mixed_text(
+    encoder: Any,
+    table: Any,
+    cache: Any,
+    nodes: Tensor,
+    live: Tensor,
+    *,
+    chunk_size: int | None = None,
+    checkpointing: bool = False,
+    write_back: bool = True,
+    scale: bool = False,
+    max_length: int | None = None,
+    precision: str = "float32",
+) -> Tensor:
+    """Text vectors of a batch: the encoder's, with gradient, at the live nodes, and the cache's at the others.
+
+    Args:
+        encoder: :class:`~graphrep.nn.TextEncoder`, or any module called as ``encoder(input_ids, attention_mask)``.
+        table: the tokens: :class:`~graphrep.data.TextTable`; or :class:`~graphrep.nn.TokenCache`, whose stored states
+            of the frozen layers go through ``encoder.upper``.
+        cache: :class:`~graphrep.nn.EmbeddingCache`.
+        nodes: (S,) int32 or int64 ids, rows of `table` and `cache`.
+        live: (A,) positions in `nodes`, each at most once.
+        chunk_size: texts per pass of the encoder, the longest first; default all at once.
+        checkpointing: keep no activations and run each chunk again for its gradient: memory of one chunk.
+        write_back: store the live rows in the cache, so that it follows the encoder.
+        scale: multiply the gradient of the live rows by S / A (:func:`scale_live`).
+        max_length: of the texts.
+        precision: ``"float32"`` (the encoder as it is), ``"bfloat16"`` or ``"float16"`` autocast.
+
+    Returns:
+        (S, h); without a live node the cache's rows, which carry no gradient.
+
+    Raises:
+        IndexRangeError, DTypeError, ShapeError, UnknownNameError, GraphrepError: the arguments do not fit.
+    """
+    check_index(nodes, "nodes")
+    check_index(live, "live")
+    if precision not in _PRECISIONS:
+        raise UnknownNameError(f'precision is "{precision}".', hint=", ".join(_PRECISIONS))
+    if chunk_size is not None and chunk_size < 1:
+        raise GraphrepError(f"chunk_size is {chunk_size}.", hint="1 or more")
+    if not live.numel():
+        rows: Tensor = cache.gather(nodes)
+        return rows.float() if rows.dtype.itemsize < 4 else rows
+    _check_live(live, nodes.numel())
+    ids = nodes[live.long()]
+    encoded = _encoded(encoder, table, ids, chunk_size, checkpointing, max_length, _PRECISIONS[precision])
+    if write_back:
+        cache.write(ids, encoded)
+    if scale:
+        encoded = scale_live(encoded, nodes.numel() / live.numel())
+    mixed: Tensor = cache.mix(nodes, live, encoded)
+    return mixed
+
+
+def _check_live(live: Tensor, count: int) -> None:
+    low, high = (int(v) for v in torch.aminmax(live))
+    if low < 0 or high >= count:
+        raise IndexRangeError(f"live names position {low if low < 0 else high} of {count} nodes.", hint="choose_live")
+    if live.unique().numel() != live.numel():  # type: ignore[no-untyped-call]
+        raise GraphrepError("live names a position twice.", hint="choose_live draws without replacement")
+
+
+def _encoded(
+    encoder: Any,
+    table: Any,
+    ids: Tensor,
+    chunk_size: int | None,
+    checkpointing: bool,
+    max_length: int | None,
+    autocast: torch.dtype | None,
+) -> Tensor:
+    """(A, h) vectors of the given texts, in this order, float32 at least."""
+    order = _by_length(table, ids)
+    parts = []
+    for chunk in torch.split(order, chunk_size or max(1, order.numel())):
+        limit = {} if max_length is None else {"max_length": max_length}
+        batch = table.batch(ids[chunk.to(ids.device)].cpu(), **limit)
+        parts.append(_run(encoder, batch, ids.device, checkpointing, autocast))
+    back = torch.empty_like(order)
+    back[order] = torch.arange(order.numel())
+    return torch.cat(parts)[back.to(parts[0].device)]
+
+
+def _by_length(table: Any, ids: Tensor) -> Tensor:
+    """Longest texts first: less padding, and the chunk that needs most memory at the start."""
+    lengths = getattr(table, "lengths", None)
+    if lengths is None:
+        return torch.arange(ids.numel())
+    return torch.as_tensor(lengths)[ids.cpu().long()].argsort(descending=True, stable=True)
+
+
+def _run(
+    encoder: Any, batch: tuple[Tensor, Tensor], device: torch.device, again: bool, autocast: torch.dtype | None
+) -> Tensor:
+    first, mask = (part.to(device) for part in batch)
+    function = encoder.upper if first.is_floating_point() else encoder
+    with _autocast(device, autocast):
+        rows: Tensor = checkpoint(function, first, mask, use_reentrant=False) if again else function(first, mask)
+    return rows.float() if rows.dtype.itemsize < 4 else rows
+
+
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def _where(generator: torch.Generator | None) -> torch.device:
+    return torch.device("cpu") if generator is None else generator.device
