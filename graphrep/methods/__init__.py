@@ -27,6 +27,7 @@ _NAMES = {
     "HeCo": "heco",
     "KMeans": "kmeans",
     "LINE": "line",
+    "LMGNN": "lmgnn",
     "Leiden": "communities",
     "LightGCL": "lightgcl",
     "LightGCN": "lightgcn",

@@ -1,4 +1,4 @@
-"""What LMGNN learns from: labelled nodes, labelled pairs, or links; parts that validate; edges that messages may use."""
+"""What LMGNN learns from: labelled nodes or pairs, or links; parts that validate; edges that messages may use."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def lesson(
     links = tuple(Links(kind, p, mutual, p[:, :0]) for kind, p, mutual in _all_links(graph, relations))
     if chosen == "node":
         if graph.y is None:
-            raise MissingLabelsError(f"{graph.name or 'the graph'} has no labels.", hint='task="link", or graph.replace(y=)')
+            raise MissingLabelsError(
+                f"{graph.name or 'the graph'} has no labels.", hint='task="link", or graph.replace(y=)'
+            )
         parts = _node_parts(inner, graph, splits, validation, rng, notes)
         return Lesson(graph, chosen, graph.edges, parts, None, None, links, notes)
     kind, found, y = _labelled_pairs(graph, pairs, labels, pair_type)
@@ -136,7 +138,9 @@ def lesson(
 def _task(task: str, data: Any, graph: TextGraph, pairs: Any) -> str:
     if task == "auto":
         labelled = graph.y is not None and bool((graph.y >= 0).any())
-        task = "link" if isinstance(data, LinkSplit) else "edge" if pairs is not None else "node" if labelled else "link"
+        task = (
+            "link" if isinstance(data, LinkSplit) else "edge" if pairs is not None else "node" if labelled else "link"
+        )
     if isinstance(data, LinkSplit) and task != "link":
         raise GraphrepError(f'A LinkSplit is for link prediction; task is "{task}".', hint="split.graph")
     if (pairs is not None) != (task == "edge"):
@@ -272,11 +276,15 @@ def _given_parts(splits: Any, count: int, what: str) -> dict[str, Tensor | None]
 
 
 def _labelled(
-    given: dict[str, Tensor | None] | None, y: Tensor, validation: float | None, rng: np.random.Generator, notes: list[str]
+    given: dict[str, Tensor | None] | None,
+    y: Tensor,
+    validation: float | None,
+    rng: np.random.Generator,
+    notes: list[str],
 ) -> Parts:
     """The parts with unlabelled rows left out of training and validation; without any, some labels validate."""
     none = torch.empty(0, dtype=torch.int64)
-    parts = {key: none for key in ("train", "val", "test")}
+    parts = dict.fromkeys(("train", "val", "test"), none)
     if given is None:
         parts["train"] = (y >= 0).nonzero().flatten()
     else:

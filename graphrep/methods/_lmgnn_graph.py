@@ -168,7 +168,9 @@ def _classes(y: Tensor | None) -> Tensor | None:
     if y is None:
         return None
     if y.dim() != 1 or y.is_floating_point():
-        raise GraphrepError("LMGNN takes one class per node; these labels are a matrix.", hint="graph.replace(y=y[:, 0])")
+        raise GraphrepError(
+            "LMGNN takes one class per node; these labels are a matrix.", hint="graph.replace(y=y[:, 0])"
+        )
     return y.long().cpu()
 
 

@@ -7,13 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphrep.kernels import CSR
 from graphrep.methods._lmgnn_graph import EdgeType, TextGraph
 from graphrep.methods._lmgnn_losses import Vectors
 from graphrep.methods._recommend_task import new_seed
-from graphrep.nn import EmbeddingCache, TextEncoder, TextGraphEncoder, choose_live, encode_texts, mixed_text, sample_batch
+from graphrep.nn import (
+    EmbeddingCache,
+    TextEncoder,
+    TextGraphEncoder,
+    choose_live,
+    encode_texts,
+    mixed_text,
+    sample_batch,
+)
 from graphrep.nn._typed_layers import prepared
 from graphrep.train import distributed
 
@@ -25,7 +33,9 @@ Edges = Mapping[EdgeType, Tensor]
 class Source(Protocol):
     """Vectors of nodes."""
 
-    def vectors(self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator) -> Vectors:
+    def vectors(
+        self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
+    ) -> Vectors:
         """Rows of the seeds with gradient; messages do not pass over excluded pairs."""
         ...
 
@@ -73,7 +83,9 @@ class Texts:
             self.encoder, self.states, _Uncached(), rows, live, write_back=False, precision=self.precision, **options
         )
 
-    def vectors(self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator) -> Vectors:
+    def vectors(
+        self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
+    ) -> Vectors:
         """A :class:`Source` of texts without a graph."""
         device = self.encoder.device
         found = {kind: self.encode(kind, nodes) for kind, nodes in seeds.items()}
@@ -166,13 +178,17 @@ class GraphSource:
         reverse: the reverse of each edge type.
     """
 
-    def __init__(self, model: TextGraphEncoder, inputs: NodeInputs, edges: Edges, reverse: Mapping[EdgeType, EdgeType]) -> None:
+    def __init__(
+        self, model: TextGraphEncoder, inputs: NodeInputs, edges: Edges, reverse: Mapping[EdgeType, EdgeType]
+    ) -> None:
         self.model, self.reverse, self.inputs = model, reverse, inputs.all()
         self.edges = {kind: part.to(inputs.device) for kind, part in edges.items()}
         self.sizes = dict(inputs.graph.num_nodes)
         self._matrices: dict[EdgeType, CSR] | None = None
 
-    def vectors(self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator) -> Vectors:
+    def vectors(
+        self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
+    ) -> Vectors:
         """One pass over all nodes."""
         return self._picked(self.model(self.inputs, self._without(excluded) if excluded else self.matrices), seeds)
 
@@ -232,7 +248,9 @@ class SampledSource:
             for kind, part in edges.items()
         }
 
-    def vectors(self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator) -> Vectors:
+    def vectors(
+        self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
+    ) -> Vectors:
         """The seeds' vectors on a fresh sample."""
         batch = sample_batch(
             self.graphs, {kind: nodes.cpu() for kind, nodes in seeds.items()}, self.num_neighbors,

@@ -36,7 +36,7 @@ class CacheRows(nn.Module):
 class Trained(nn.ModuleDict):
     """The modules of a stage, of which the saved state leaves out frozen parameters: they come with the model."""
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """All buffers and the parameters that are trained."""
         frozen = {name for name, p in self.named_parameters() if not p.requires_grad}
         return {name: value for name, value in super().state_dict(*args, **kwargs).items() if name not in frozen}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from graphrep.errors import GraphrepError
 
-__all__ = ["SplitModel", "layer_list"]
+__all__ = ["SplitModel", "enable_checkpointing", "layer_list"]
 
 
 def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -31,6 +31,26 @@ def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
             hint="train_layers=None trains all weights, train_layers=0 none",
         )
     return max(fitting, key=lambda item: sum(p.numel() for p in item[1].parameters()))
+
+
+def enable_checkpointing(model: Any) -> None:
+    """Computes the states of trained layers again in the backward pass instead of keeping them.
+
+    Raises:
+        GraphrepError: the model is not one of transformers, or cannot.
+    """
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # since transformers 5, and before
+    enable: Any = next((getattr(model, name) for name in names if hasattr(model, name)), None)
+    if enable is None or not getattr(model, "supports_gradient_checkpointing", False):
+        raise GraphrepError(
+            f"{type(model).__name__} has no gradient checkpointing.", hint="gradient_checkpointing=False"
+        )
+    options: dict[str, Any] = {f"{enable.__name__.removesuffix('_enable')}_kwargs": {"use_reentrant": False}}
+    enable(**options)
+    model.config.use_cache = False
+    if hasattr(model, "disable_input_require_grads"):
+        # Embeddings that ask for a gradient would send the backward pass through the frozen layers too.
+        model.disable_input_require_grads()
 
 
 class SplitModel:
@@ -69,6 +89,11 @@ class SplitModel:
         model = self._with([*skipped, resumed, *self._layers[self._cut + 1 :]])
         ids = torch.zeros(hidden.shape[:2], dtype=torch.int64, device=hidden.device)  # only their shape matters
         return model(input_ids=ids, attention_mask=attention_mask).last_hidden_state  # type: ignore[no-any-return]
+
+    def lower_weights(self) -> dict[str, Tensor]:
+        """Everything in the model's state that does not belong to the layers above the cut."""
+        upper = tuple(f"{self._name}.{i}." for i in range(self._cut, len(self._layers)))
+        return {name: value for name, value in self._model.state_dict().items() if not name.startswith(upper)}
 
     def _returns_tuple(self, device: torch.device) -> bool:
         """Whether layers hand on a tuple (older transformers) or a tensor; seen once on a text of one token."""

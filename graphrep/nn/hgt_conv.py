@@ -99,7 +99,8 @@ class HGTConv(pyg.HGTConv):
     ) -> Tensor:
         """(N, out_channels) sums over all edges into the nodes of one type, weighted by one softmax."""
         query = queries[name]
-        parts, sizes = [], []
+        parts: list[Tensor] = []
+        sizes: list[Tensor] = []
         for kind, matrix in matrices.items():
             if kind[2] != name:
                 continue
@@ -115,8 +116,8 @@ class HGTConv(pyg.HGTConv):
         stacked = torch.stack(sizes)  # (edge types, N, heads): how much of the softmax each edge type holds
         alone = torch.isneginf(stacked).all(dim=0)  # a softmax over -inf alone is NaN
         share = stacked.masked_fill(alone, 0).softmax(dim=0).to(query.dtype)
-        out = sum((weight.unsqueeze(-1) * part for weight, part in zip(share, parts, strict=True)))
-        assert isinstance(out, Tensor)
+        mixed = [weight.unsqueeze(-1) * part for weight, part in zip(share, parts, strict=True)]
+        out: Tensor = sum(mixed[1:], mixed[0])
         return out.reshape(-1, self.out_channels)
 
     def _turned(self, lin: Any, rows: Tensor, kind: EdgeType) -> Tensor:

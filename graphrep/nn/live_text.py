@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from graphrep.data.text_table import length_buckets
 from graphrep.errors import GraphrepError, IndexRangeError, UnknownNameError
 from graphrep.kernels._check import check_index
 from graphrep.kernels.sampling.local import local_ids
+from graphrep.nn.encoding import precision_context
 
 __all__ = ["choose_live", "mixed_text", "scale_live"]
 
 _SCHEMES = ("seeds", "uniform")
-_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PRECISIONS = ("float32", "bfloat16")
 
 
 def choose_live(
@@ -104,7 +105,7 @@ def mixed_text(
     nodes: Tensor,
     live: Tensor,
     *,
-    chunk_size: int | None = None,
+    max_tokens: int = 8192,
     checkpointing: bool = False,
     write_back: bool = True,
     scale: bool = False,
@@ -120,12 +121,12 @@ def mixed_text(
         cache: :class:`~graphrep.nn.EmbeddingCache`.
         nodes: (S,) int32 or int64 ids, rows of `table` and `cache`.
         live: (A,) positions in `nodes`, each at most once.
-        chunk_size: texts per pass of the encoder, the longest first; default all at once.
+        max_tokens: tokens of one pass of the encoder, padding included; the longest texts come first.
         checkpointing: keep no activations and run each chunk again for its gradient: memory of one chunk.
         write_back: store the live rows in the cache, so that it follows the encoder.
         scale: multiply the gradient of the live rows by S / A (:func:`scale_live`).
         max_length: of the texts.
-        precision: ``"float32"`` (the encoder as it is), ``"bfloat16"`` or ``"float16"`` autocast.
+        precision: ``"float32"`` (the encoder as it is), or ``"bfloat16"`` autocast.
 
     Returns:
         (S, h); without a live node the cache's rows, which carry no gradient.
@@ -137,14 +138,12 @@ def mixed_text(
     check_index(live, "live")
     if precision not in _PRECISIONS:
         raise UnknownNameError(f'precision is "{precision}".', hint=", ".join(_PRECISIONS))
-    if chunk_size is not None and chunk_size < 1:
-        raise GraphrepError(f"chunk_size is {chunk_size}.", hint="1 or more")
     if not live.numel():
         rows: Tensor = cache.gather(nodes)
         return rows.float() if rows.dtype.itemsize < 4 else rows
     _check_live(live, nodes.numel())
     ids = nodes[live.long()]
-    encoded = _encoded(encoder, table, ids, chunk_size, checkpointing, max_length, _PRECISIONS[precision])
+    encoded = _encoded(encoder, table, ids, max_tokens, checkpointing, max_length, precision)
     if write_back:
         cache.write(ids, encoded)
     if scale:
@@ -165,43 +164,36 @@ def _encoded(
     encoder: Any,
     table: Any,
     ids: Tensor,
-    chunk_size: int | None,
+    max_tokens: int,
     checkpointing: bool,
     max_length: int | None,
-    autocast: torch.dtype | None,
+    precision: str,
 ) -> Tensor:
     """(A, h) vectors of the given texts, in this order, float32 at least."""
-    order = _by_length(table, ids)
+    lengths = table.lengths[ids.cpu().long()]
+    if max_length is not None:
+        lengths = lengths.clamp(max=max_length)
+    limit = {} if max_length is None else {"max_length": max_length}
+    buckets = length_buckets(lengths, max_tokens)
     parts = []
-    for chunk in torch.split(order, chunk_size or max(1, order.numel())):
-        limit = {} if max_length is None else {"max_length": max_length}
-        batch = table.batch(ids[chunk.to(ids.device)].cpu(), **limit)
-        parts.append(_run(encoder, batch, ids.device, checkpointing, autocast))
-    back = torch.empty_like(order)
-    back[order] = torch.arange(order.numel())
-    return torch.cat(parts)[back.to(parts[0].device)]
-
-
-def _by_length(table: Any, ids: Tensor) -> Tensor:
-    """Longest texts first: less padding, and the chunk that needs most memory at the start."""
-    lengths = getattr(table, "lengths", None)
-    if lengths is None:
-        return torch.arange(ids.numel())
-    return torch.as_tensor(lengths)[ids.cpu().long()].argsort(descending=True, stable=True)
+    for bucket in buckets:
+        batch = table.batch(ids.cpu()[bucket], **limit)
+        parts.append(_run(encoder, batch, getattr(encoder, "device", ids.device), checkpointing, precision))
+    back = torch.cat(buckets).argsort()
+    return torch.cat(parts).index_select(0, back.to(parts[0].device))
 
 
 def _run(
-    encoder: Any, batch: tuple[Tensor, Tensor], device: torch.device, again: bool, autocast: torch.dtype | None
+    encoder: Any, batch: tuple[Tensor, Tensor], device: torch.device, checkpointing: bool, precision: str
 ) -> Tensor:
     first, mask = (part.to(device) for part in batch)
     function = encoder.upper if first.is_floating_point() else encoder
-    with _autocast(device, autocast):
-        rows: Tensor = checkpoint(function, first, mask, use_reentrant=False) if again else function(first, mask)
+    with precision_context(device, precision):
+        if checkpointing:
+            rows: Tensor = checkpoint(function, first, mask, use_reentrant=False)
+        else:
+            rows = function(first, mask)
     return rows.float() if rows.dtype.itemsize < 4 else rows
-
-
-def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
 
 def _where(generator: torch.Generator | None) -> torch.device:

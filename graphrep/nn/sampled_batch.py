@@ -14,6 +14,7 @@ from graphrep.kernels import CSR
 from graphrep.kernels._check import check_edge_index, check_index, check_range
 from graphrep.kernels._counter import check_seed
 from graphrep.kernels.sampling.local import local_ids
+from graphrep.nn._adjacency import remembered
 from graphrep.nn._subgraph import sample_subgraph
 
 __all__ = ["SampledBatch", "sample_batch"]
@@ -46,6 +47,36 @@ class SampledBatch:
             for part in ("nodes", "edges", "edge_ids", "seeds")
         }
         return replace(self, **moved)
+
+    def gcn_matrix(self, kind: EdgeType, graph: CSR, *, dtype: torch.dtype | None = None) -> CSR:
+        """The rows of D^-1/2 (A + I) D^-1/2 of the whole graph, estimated from the sample.
+
+        With D of the whole graph, and an edge into v weighted by how many edges v has over how many were drawn, the sum
+        over the sample has that over all neighbours as its mean, and equals it where all were drawn; degrees of the
+        sample alone would tell the layers that its outermost nodes have no neighbours.
+
+        Args:
+            kind: an edge type between nodes of one type.
+            graph: its matrix, as given to :func:`sample_batch`; its self-loops play no part, each node has one.
+            dtype: of the weights; default torch's default.
+
+        Returns:
+            CSR (n, n) with weights, which :class:`~graphrep.nn.TextGraphEncoder` takes as normalised.
+
+        Raises:
+            GraphrepError, UnknownNameError: the edge type joins two types, or is not there.
+        """
+        if kind not in self.edges or kind[0] != kind[2]:
+            raise UnknownNameError(f"{kind} is no edge type within one node type.", hint="conv='sage' or 'rgcn'")
+        nodes, edges = self.nodes[kind[0]], self.edges[kind]
+        edges = edges[:, nodes[edges[0]] != nodes[edges[1]]]
+        count = nodes.numel()
+        degree = _loopless_degree(graph).to(nodes.device)[nodes].to(dtype or torch.get_default_dtype())
+        drawn = torch.bincount(edges[1], minlength=count)
+        root = (degree + 1).rsqrt()
+        weight = (degree / drawn.clamp(min=1) * root)[edges[1]] * root[edges[0]]
+        loops = torch.arange(count, device=nodes.device).expand(2, -1)
+        return CSR.from_edge_index(torch.cat([edges, loops], 1), torch.cat([weight, root**2]), size=(count, count))
 
 
 def sample_batch(
@@ -132,6 +163,17 @@ def _sizes(graphs: Mapping[EdgeType, CSR], num_nodes: Mapping[str, int]) -> dict
                     hint="CSR.from_edge_index(edge_index, size=(num_src, num_dst))",
                 )
     return sizes
+
+
+def _loopless_degree(graph: CSR) -> Tensor:
+    """(N,) entries of each row that are no self-loops."""
+    return remembered(
+        graph.col,
+        ("loopless degree",),
+        lambda: (
+            graph.degree().long() - torch.bincount(graph.col[graph.col == graph.row()].long(), minlength=graph.num_rows)
+        ),
+    )
 
 
 def _fanouts(

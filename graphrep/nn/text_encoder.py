@@ -15,7 +15,7 @@ from graphrep.data._tokenizer import load_tokenizer
 from graphrep.errors import DTypeError, GraphrepError, ShapeError, UnknownNameError
 from graphrep.kernels._check import check_floating, check_index, check_range
 from graphrep.nn._lora import add_lora
-from graphrep.nn._text_layers import SplitModel, layer_list
+from graphrep.nn._text_layers import SplitModel, enable_checkpointing, layer_list
 from graphrep.nn.text_model import load_text_model, save_text_model
 
 __all__ = ["TextEncoder"]
@@ -105,12 +105,7 @@ class TextEncoder(nn.Module):
         if lora is not None:
             add_lora(self.model, lora, train_layers, seed)
         if checkpointing:
-            enable: Any = getattr(self.model, "gradient_checkpointing_enable", None)
-            if enable is None:
-                raise GraphrepError(
-                    f"{type(self.model).__name__} has no gradient checkpointing.", hint="gradient_checkpointing=False"
-                )
-            enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            enable_checkpointing(self.model)
 
     def _freeze(self, train_layers: int) -> None:
         if train_layers < 0:
@@ -231,6 +226,14 @@ class TextEncoder(nn.Module):
                 )
             return str(self.model.digest)
         return tensor_digest(self.model.state_dict())
+
+    def lower_digest(self) -> str:
+        """Hash of the weights that :meth:`lower` runs on.
+
+        Raises:
+            GraphrepError: no layer is frozen.
+        """
+        return tensor_digest(self._parts().lower_weights())
 
     def digest(self) -> str:
         """Hash of the weights, the pooling and whether vectors are normalised.

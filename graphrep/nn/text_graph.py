@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -16,8 +17,10 @@ from graphrep.kernels import CSR, spmm
 from graphrep.kernels._check import check_index, check_range
 from graphrep.nn._adjacency import Edges
 from graphrep.nn._arguments import check_rate
+from graphrep.nn._typed_blocks import block_ends, input_rows, layer_rows, row_count
 from graphrep.nn._typed_layers import EdgeType, make_layer, prepared
 from graphrep.nn.encoder import feature_matrix
+from graphrep.nn.encoding import evaluating
 
 __all__ = ["TextGraphEncoder"]
 
@@ -146,6 +149,43 @@ class TextGraphEncoder(nn.Module):
             kept.append(h)
         return self._finished(kept if self.jumping else [h])
 
+    @torch.no_grad()
+    def inference(
+        self, inputs: Inputs, edges: Mapping[EdgeType, Edges], *, block_size: int = 65536
+    ) -> dict[str, Tensor]:
+        """The same for all nodes in evaluation mode: layer by layer over blocks of nodes, with all their neighbours.
+
+        Beside the vectors of two layers (of all with `jumping`) and the edges, which stay where the edges are, only a
+        block and its neighbours take memory, on the device of the weights.
+
+        Args:
+            inputs: as for a call; or, by type, a function of (B,) int64 node numbers that gives such rows, for inputs
+                that are not in memory, such as ``cache.gather``.
+            edges: as for a call.
+            block_size: nodes per block.
+
+        Returns:
+            {type: (N_t, out_dim)} on the device of the edges.
+        """
+        if block_size < 1:
+            raise GraphrepError(f"block_size is {block_size}.", hint="1 or more")
+        weight = next(self.parameters())
+        home = next((edges[kind].device for kind in edges), weight.device)
+        with evaluating(self):
+            h = {name: self._inputs_in_blocks(inputs, name, block_size, home) for name in self.types}
+            sizes = {name: rows.shape[0] for name, rows in h.items()}
+            matrices = prepared(self.conv, edges, self.edge_types, sizes, weight.dtype)
+            kept = [h]
+            for number in range(len(self.layers)):
+                h = layer_rows(partial(self._step, number), h, matrices, block_size, weight.device)
+                kept = [*kept, h] if self.jumping else [h]
+            return self._finished(kept)
+
+    def _inputs_in_blocks(self, inputs: Inputs, name: str, block_size: int, home: torch.device) -> Tensor:
+        given, device = self._given(inputs, name), next(self.parameters()).device
+        ends = block_ends(row_count(given, self.num_nodes[name]), block_size)
+        return torch.cat([self._projected(name, input_rows(given, a, b, device)).to(home) for a, b in ends])
+
     def project(self, inputs: Inputs) -> dict[str, Tensor]:
         """{type: (N_t, dim)}: the input layers alone, what a node is without its neighbours."""
         return {name: self._projected(name, self._given(inputs, name)) for name in self.types}
@@ -185,7 +225,12 @@ class TextGraphEncoder(nn.Module):
         return h
 
     def _finished(self, kept: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        return {name: self.out(torch.cat([h[name] for h in kept], dim=1)) for name in self.types}
+        device = next(self.parameters()).device
+        found = {}
+        for name in self.types:
+            rows = torch.cat([h[name] for h in kept], dim=1)
+            found[name] = self.out(rows.to(device)).to(rows.device)
+        return found
 
     def _from_parts(self, name: str, layer: Any, parts: Sequence[Any]) -> Tensor:
         """The input layer on text and features that are not side by side, as when the features are sparse."""

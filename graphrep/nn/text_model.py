@@ -15,7 +15,7 @@ from torch import nn
 from graphrep.data._tokenizer import transformers
 from graphrep.errors import FileFormatError, GraphrepError
 
-__all__ = ["load_text_model", "save_text_model"]
+__all__ = ["load_text_model", "merged", "quiet", "save_text_model"]
 
 
 def load_text_model(path: str | os.PathLike[str]) -> nn.Module:
@@ -51,7 +51,7 @@ def load_text_model(path: str | os.PathLike[str]) -> nn.Module:
             hint="model.save_pretrained(folder), which writes model.safetensors",
         )
     library = transformers()
-    with _quiet(library):
+    with quiet(library):
         model, found = _load(library, folder)
     missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
     if missing:
@@ -82,8 +82,8 @@ def _load(library: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
 
 
 @contextmanager
-def _quiet(library: Any) -> Iterator[None]:
-    """Without the report about weights that are left out on purpose, and without progress bars."""
+def quiet(library: Any) -> Iterator[None]:
+    """Without reports about weights that are left out on purpose, and without progress bars."""
     level, bars = library.logging.get_verbosity(), library.logging.is_progress_bar_enabled()
     library.logging.set_verbosity_error()
     library.logging.disable_progress_bar()
@@ -115,9 +115,10 @@ def save_text_model(model: nn.Module, tokenizer: Any, path: str | os.PathLike[st
     old = part.with_suffix(".old")
     try:
         part.mkdir(parents=True)
-        merged(model).save_pretrained(str(part), safe_serialization=True)
-        if tokenizer is not None:
-            tokenizer.save_pretrained(str(part))
+        with quiet(transformers()):
+            merged(model).save_pretrained(str(part), safe_serialization=True)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(str(part))
         if target.exists():
             os.replace(target, old)
         os.replace(part, target)

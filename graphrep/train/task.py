@@ -119,6 +119,12 @@ class History:
         logs, before = [log.to_dict() for log in self.epochs], [history.to_dict() for history in self.earlier]
         return {**dataclasses.asdict(self), "epochs": logs, "earlier": before}
 
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> History:
+        """The inverse of :meth:`to_dict`."""
+        epochs = [EpochLog(**log) for log in facts["epochs"]]
+        return cls(**{**facts, "epochs": epochs, "earlier": [cls.from_dict(h) for h in facts.get("earlier", ())]})
+
     def __repr__(self) -> str:
         if not self.epochs:
             return "History(no epochs)"
