@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +14,7 @@ from graphrep.kernels import CSR
 from graphrep.methods._lmgnn_graph import EdgeType, TextGraph
 from graphrep.methods._lmgnn_losses import Vectors
 from graphrep.methods._recommend_task import new_seed
+from graphrep.methods._shared_encoding import fill_cache
 from graphrep.nn import (
     EmbeddingCache,
     TextEncoder,
@@ -22,7 +24,6 @@ from graphrep.nn import (
     mixed_text,
     sample_batch,
 )
-from graphrep.nn._typed_layers import prepared
 from graphrep.train import distributed
 
 __all__ = ["GraphSource", "JointSource", "NodeInputs", "SampledSource", "Source", "Texts", "fill", "whole_vectors"]
@@ -78,10 +79,11 @@ class Texts:
         """(n, h) with gradient."""
         live = torch.arange(len(nodes), device=self.encoder.device)
         rows = self.rows(kind, nodes).to(self.encoder.device)
-        options: dict[str, Any] = {"checkpointing": self.checkpointing}
-        return mixed_text(
+        options: dict[str, Any] = {"chunk_size": self.chunk_size, "checkpointing": self.checkpointing}
+        found: Tensor = mixed_text(
             self.encoder, self.states, _Uncached(), rows, live, write_back=False, precision=self.precision, **options
         )
+        return found
 
     def vectors(
         self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
@@ -108,22 +110,12 @@ class _Uncached:
         return rows
 
 
-def fill(cache: EmbeddingCache, texts: Texts, progress: Any = None) -> None:
-    """Encodes the rows that a cache lacks; in several processes each its share."""
-    missing = cache.missing()
-    own = distributed.shard(missing, equal=False)
-    encode_texts(
-        texts.encoder, texts.table, index=own, out=cache, precision=texts.precision, max_tokens=texts.max_tokens,
-        progress=progress,
-    )  # fmt: skip
-    if distributed.world_size() == 1:
-        return
-    if cache.path is not None:
-        distributed.barrier()
-        cache.reload()
-        return
-    ids, rows = distributed.all_rows(own), distributed.all_rows(cache.gather(own))
-    cache.write(ids, rows)
+def fill(
+    cache: EmbeddingCache, texts: Texts, progress: Any = None, should_stop: Callable[[], bool] | None = None
+) -> None:
+    """Encodes the rows that a cache lacks; in several processes each a share."""
+    options: dict[str, Any] = {"precision": texts.precision, "max_tokens": texts.max_tokens}
+    fill_cache(texts.encoder, texts.table, cache, progress=progress, should_stop=should_stop, **options)
 
 
 class NodeInputs:
@@ -156,15 +148,10 @@ class NodeInputs:
         return {kind: self.rows(kind) for kind in self.graph.num_nodes}
 
 
-@torch.no_grad()
 def whole_vectors(model: TextGraphEncoder, inputs: NodeInputs, edges: Edges) -> dict[str, Tensor]:
-    """Vectors of all nodes over all their neighbours, without dropout."""
-    before = model.training
-    model.eval()
-    try:
-        found: dict[str, Tensor] = model(inputs.all(), {kind: part.to(inputs.device) for kind, part in edges.items()})
-    finally:
-        model.train(before)
+    """Vectors of all nodes over all their neighbours, without dropout, a block of nodes at a time."""
+    rows = {kind: functools.partial(inputs.rows, kind) for kind in inputs.graph.num_nodes}
+    found: dict[str, Tensor] = model.inference(rows, {kind: part.to(inputs.device) for kind, part in edges.items()})
     return found
 
 
@@ -201,9 +188,7 @@ class GraphSource:
     def matrices(self) -> dict[EdgeType, CSR]:
         """All edges as the layers take them, made once."""
         if self._matrices is None:
-            types, dtype = self.model.edge_types, next(self.model.parameters()).dtype
-            found = prepared(self.model.conv, self.edges, types, self.sizes, dtype)
-            self._matrices = {types[0]: next(iter(found.values()))} if self.model.conv in ("gcn", "sage") else found
+            self._matrices = self.model.prepare(self.edges, self.sizes)
         return self._matrices
 
     def _picked(self, z: dict[str, Tensor], seeds: dict[str, Tensor]) -> Vectors:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from graphrep.train.exchange import all_rows, average_gradients, is_sharded, mean_over_all, shard, synchronise, touch
 from graphrep.train.processes import (
     agreed_path,
+    any_of,
     any_process,
     barrier,
     from_main,
@@ -34,6 +35,7 @@ from graphrep.train.sharding import full_state, load_full_state, wrap
 __all__ = [
     "agreed_path",
     "all_rows",
+    "any_of",
     "any_process",
     "average_gradients",
     "barrier",

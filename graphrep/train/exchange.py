@@ -44,9 +44,8 @@ def shard(index: Tensor, *, dim: int = 0, equal: bool = True) -> Tensor:
     count, world = index.shape[dim], world_size()
     if world == 1:
         return index
-    places = torch.arange(rank(), count, world, device=index.device)
-    if equal and count:
-        places = torch.arange(rank(), -(-count // world) * world, world, device=index.device) % count
+    total = -(-count // world) * world if equal else count
+    places = torch.arange(total, device=index.device)[rank() :: world] % max(count, 1)
     return index.index_select(dim, places)
 
 

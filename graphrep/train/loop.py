@@ -170,8 +170,8 @@ class _Loop:
         if world == 1:
             return
         if len(processes) == world:
-            torch.set_rng_state(processes[rank, 0])
-            self.own.set_state(processes[rank, 1])
+            torch.set_rng_state(processes[rank, 0].clone())  # in memory of its own, as generators want it
+            self.own.set_state(processes[rank, 1].clone())
             return
         torch.manual_seed(distributed.process_seed(self.config.seed, stream=2 * self.done))
         self.own.manual_seed(distributed.process_seed(self.config.seed, stream=2 * self.done + 1))

@@ -17,6 +17,7 @@ from graphrep.errors import DeviceError, GraphrepError
 
 __all__ = [
     "agreed_path",
+    "any_of",
     "any_process",
     "barrier",
     "from_main",
@@ -163,6 +164,16 @@ def any_process(flag: bool) -> bool:
         False
     """
     return bool(reduced(torch.tensor(int(flag)), "max"))
+
+
+def any_of(flags: Tensor) -> Tensor:
+    """:func:`any_process` of every entry of a bool tensor; `flags` is left as it is.
+
+    Example:
+        >>> any_of(torch.tensor([True, False]))
+        tensor([ True, False])
+    """
+    return reduced(flags.to(torch.uint8), "max").to(flags.device).bool()
 
 
 def on_all(value: float) -> float:

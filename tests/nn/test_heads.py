@@ -38,6 +38,12 @@ def test_edges(kind: str) -> None:
     assert not torch.equal(head(u, v), head(u, v))
 
 
+def test_edges_between_vectors_of_two_widths() -> None:
+    assert EdgeHead((4, 2), 3)(torch.ones(5, 4), torch.ones(5, 2)).shape == (5, 3)
+    with pytest.raises(GraphrepError, match="a product of widths 4 and 2"):
+        EdgeHead((4, 2), 3, kind="product")
+
+
 def test_errors_of_edges() -> None:
     with pytest.raises(UnknownNameError, match='kind is "sum"'):
         EdgeHead(4, 3, kind="sum")

@@ -16,7 +16,17 @@ from torch.nn import functional
 from graphrep.data import TextTable
 from graphrep.errors import DTypeError, GraphrepError, IndexRangeError, UnknownNameError
 from graphrep.kernels import CSR, spmm
-from graphrep.nn import EmbeddingCache, TextEncoder, choose_live, encode_texts, mixed_text, sample_batch, scale_live
+from graphrep.nn import (
+    EmbeddingCache,
+    TextEncoder,
+    TokenCache,
+    choose_live,
+    encode_texts,
+    mixed_text,
+    sample_batch,
+    scale_live,
+    small_bert,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lmgnn"
 NUM_TEXTS, WIDTH = 12, 6
@@ -155,6 +165,42 @@ def test_chunks_and_checkpoints_change_nothing(max_tokens: int, checkpointing: b
     assert len(words.calls) == passes * (1 + checkpointing)
 
 
+@pytest.mark.parametrize("chunk_size", [1, 3, 4, None])
+def test_chunks_by_number_of_texts(chunk_size: int | None) -> None:
+    model, texts = encoder(), table()
+    cache, nodes = filled(model, texts), torch.arange(7)
+    words: Any = model.model
+    words.calls.clear()
+    rows = mixed_text(model, texts, cache, nodes, nodes, chunk_size=chunk_size)
+    assert [calls[0] for calls in words.calls] == {1: [1] * 7, 3: [3, 3, 1], 4: [4, 3], None: [7]}[chunk_size]
+    torch.testing.assert_close(rows, filled(model, texts).gather(nodes))
+
+
+def test_states_of_frozen_layers_stand_for_the_texts() -> None:
+    """The upper layers on stored states give the same rows and gradients as the whole model on the tokens."""
+    pytest.importorskip("transformers")
+    corpus = ["a b c", "b", "c d a b", "", "d d"]
+    bert = small_bert(corpus, dim=16, num_layers=2, epochs=0, vocab_size=64)
+    model = TextEncoder(bert.model, train_layers=1).double().eval()
+    texts = TextTable.from_texts(corpus, bert.tokenizer)
+    states = TokenCache.build(model, texts, dtype=torch.float64, precision="float32")
+    cache = EmbeddingCache(5, 16, dtype=torch.float64)
+    encode_texts(model, texts, out=cache, precision="float32")
+    nodes, live = torch.tensor([4, 0, 3, 2]), torch.tensor([3, 0, 2])
+    trained = [p for p in model.parameters() if p.requires_grad]
+    found = []
+    for source in (texts, states):
+        for chunk_size in (None, 2):
+            rows = mixed_text(model, source, cache, nodes, live, chunk_size=chunk_size, write_back=False)
+            torch.testing.assert_close(rows.detach(), cache.gather(nodes))
+            found.append(torch.autograd.grad((rows * torch.arange(16)).sum(), trained))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            torch.testing.assert_close(one, two)
+    with pytest.raises(GraphrepError, match="stored states"):
+        mixed_text(model, states, cache, nodes, live, max_length=2)
+
+
 def test_checkpoints_repeat_dropout() -> None:
     model, texts = encoder(dropout=0.5), table()
     cache, found = filled(model, texts), []
@@ -255,6 +301,8 @@ def test_a_text_that_is_live_twice_is_refused_and_so_are_other_mistakes() -> Non
         mixed_text(model, texts, cache, nodes, torch.tensor([0]), precision="half")
     with pytest.raises(DTypeError, match="live"):
         mixed_text(model, texts, cache, nodes, torch.ones(2))
+    with pytest.raises(GraphrepError, match="chunk_size is 0"):
+        mixed_text(model, texts, cache, nodes, torch.tensor([0]), chunk_size=0)
     with pytest.raises(GraphrepError, match="max_tokens is 0"):
         mixed_text(model, texts, cache, nodes, torch.tensor([0]), max_tokens=0)
 

@@ -180,6 +180,16 @@ def test_several_edge_types_of_one_node_type_are_joined() -> None:
         torch.testing.assert_close(encoder({"node": x}, matrices)["node"], want)
 
 
+@pytest.mark.parametrize("conv", CONVS)
+def test_edges_prepared_once(conv: str) -> None:
+    encoder = plain_encoder(conv).eval()
+    x, edges = plain_graph()
+    matrices = encoder.prepare({NODE: edges})
+    assert list(matrices) == [NODE]
+    torch.testing.assert_close(encoder({"node": x}, matrices), encoder({"node": x}, {NODE: edges}))
+    assert encoder.prepare({}, {"node": 3})[NODE].num_rows == 3 if conv in ("gcn", "sage") else not encoder.prepare({})
+
+
 def test_a_cold_node_is_its_input_and_the_node_term() -> None:
     encoder = plain_encoder("gcn", num_layers=1).eval()
     x, _ = plain_graph()
