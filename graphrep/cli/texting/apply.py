@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def embed_cold(
     target = out or Path(f"{table[0].name.split('.')[0]}.embeddings.{out_format or 'npz'}")
     settings = {"method": "lmgnn", "model": str(folder), "cold": source}
     save_embeddings(target, z, ids=rows.ids, settings=settings, format=embedding_format(target, out_format))
-    said = _said(model, z, rows.ids)
+    said = _said(model, z, rows.ids, _names(folder))
     scores = None
     if said is not None:
         scores = target.with_name(f"{target.name.split('.')[0]}.scores.csv")
@@ -101,7 +102,16 @@ def _has_classes(model: Any) -> bool:
     return str(model._made["task"]) == "node"
 
 
-def _said(model: Any, z: Tensor, ids: Any) -> str | None:
+def _names(folder: Path) -> list[str] | None:
+    """Names of the classes that the run wrote down."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return None
+    return found.get("classes")
+
+
+def _said(model: Any, z: Tensor, ids: Any, classes: list[str] | None) -> str | None:
     """A table of what the vectors say; None where the model's scores are not those of two vectors of one kind."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -110,7 +120,8 @@ def _said(model: Any, z: Tensor, ids: Any) -> str | None:
         probability = model.predict_proba(vectors=z)
         best = probability.max(1)
         writer.writerow(("id", "class", "probability"))
-        columns = (names, best.indices.tolist(), [f"{value:.4g}" for value in best.values.tolist()])
+        said = [number if classes is None else classes[number] for number in best.indices.tolist()]
+        columns = (names, said, [f"{value:.4g}" for value in best.values.tolist()])
         writer.writerows(zip(*columns, strict=True))
         return text.getvalue()
     made = model._made

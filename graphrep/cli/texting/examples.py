@@ -43,10 +43,11 @@ def class_examples(job: Job, parts: NodeParts) -> Table:
     right = [node for node in order if said[node] == y[node]][: _EXAMPLES // 2]
     wrong = [node for node in order if said[node] != y[node]][: _EXAMPLES // 2]
     rows: list[list[Any]] = []
+    texts = job.texts
     for node in [*right, *wrong]:
-        guess = f"{said[node]} ({100 * sure[node]:.0f} %)"
+        guess = f"{job.named(int(said[node]))} ({100 * sure[node]:.0f} %)"
         shown = guess if said[node] == y[node] else Strong(guess)
-        rows.append([str(job.ids[node]), shortened(job.texts[node]), str(y[node]), shown])
+        rows.append([str(job.ids[node]), shortened(texts[node]), job.named(int(y[node])), shown])
     note = "The test nodes that the model is surest of; bold where it is wrong. All: predictions.csv"
     return Table("Classes of test nodes", ["node", "text", "class", "predicted"], rows, note=note, wrap=True)
 
@@ -93,6 +94,7 @@ def link_examples(job: Job, parts: LinkParts) -> list[Table]:
     step = max(1, len(by_count) // _EXAMPLES)
     chosen = by_count[::step][:_EXAMPLES] or list(range(min(_EXAMPLES, len(job.ids))))
     rows: list[list[Any]] = []
+    texts = job.texts
     for node, found in suggestions(job, chosen, _LINKS):
         first = True
         for other, score in found:
@@ -100,8 +102,8 @@ def link_examples(job: Job, parts: LinkParts) -> list[Table]:
             hit = other in held.get(node, set())
             rows.append(
                 [
-                    str(job.ids[node]) if first else "", shortened(job.texts[node]) if first else "",
-                    Strong(name) if hit else name, shortened(job.texts[other]), f"{score:.3f}",
+                    str(job.ids[node]) if first else "", shortened(texts[node]) if first else "",
+                    Strong(name) if hit else name, shortened(texts[other]), f"{score:.3f}",
                 ]
             )  # fmt: skip
             first = False

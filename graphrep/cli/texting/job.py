@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from graphrep.cli.texting.judging import Row, link_rows, node_rows
 from graphrep.cli.texting.models import Speed, find_lm, measured
 from graphrep.cli.texting.outcome import finish, show_plan
 from graphrep.cli.texting.parts import LinkParts, NodeParts, link_parts, node_parts, task_of
+from graphrep.cli.texting.texts import class_names
 from graphrep.cli.texting.wanted import build, find_texted, gather
 from graphrep.data import Graph, HeteroGraph
 from graphrep.data.check import grouped
@@ -75,6 +77,15 @@ class Job:
     seconds: dict[str, float]
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @functools.cached_property
+    def classes(self) -> list[str] | None:
+        """Names of the classes by their numbers, where they have some."""
+        return class_names(self.settings["run"].get("text")) if self.task == "node" else None
+
+    def named(self, number: int) -> str:
+        """A class as a person knows it."""
+        return str(number) if self.classes is None or number >= len(self.classes) else self.classes[number]
 
     @property
     def target(self) -> str:

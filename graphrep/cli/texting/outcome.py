@@ -77,9 +77,10 @@ def _predictions(job: Job) -> list[str]:
     for name in ("train", "val", "test"):
         part[getattr(job.parts, name)] = name
     y = np.asarray(job.graph.y).tolist()
-    known = ["" if label < 0 else str(label) for label in y]
+    known = ["" if label < 0 else job.named(label) for label in y]
+    said = [job.named(number) for number in probability.argmax(1).tolist()]
     columns = [
-        job.ids.tolist(), probability.argmax(1).tolist(), [f"{p:.4g}" for p in probability.max(1).tolist()], known,
+        job.ids.tolist(), said, [f"{p:.4g}" for p in probability.max(1).tolist()], known,
         part.tolist(),
     ]  # fmt: skip
     names = ("id", "class", "probability", "known", "part")
@@ -124,6 +125,7 @@ def _result(job: Job) -> dict[str, Any]:
         "method": "lmgnn",
         "task": job.task,
         "parts": {"train": sizes[0], "val": sizes[1], "test": sizes[2], "how": parts.how},
+        "classes": job.classes,
         "num_nodes": len(job.ids),
         "dim": int(job.model.embedding_.shape[1]),
         "scores": [row.to_dict() for row in job.rows],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphrep.data import Graph, HeteroGraph
     from graphrep.data._node_rows import NodeRows
 
-__all__ = ["announce_texts", "read_texts", "table_of", "with_texts"]
+__all__ = ["announce_texts", "class_names", "read_texts", "table_of", "with_texts"]
 
 _HINT = "--text nodes.csv:COLUMN, a table with an id and a text for each node"
 
@@ -94,6 +94,23 @@ def read_texts(path: Path, column: str | None, *, kind: str = "node") -> NodeRow
             f"{path.name} has no column called text; it has {', '.join(names)}.", hint=f"{path}:{names[-1]}"
         )
     return rows
+
+
+def class_names(spec: str | None) -> list[str] | None:
+    """What the classes are called in the table of --text, by their numbers; None where they are numbers there too."""
+    from graphrep.data._folder_layout import NodeTable
+    from graphrep.data._node_columns import open_columns
+    from graphrep.data._node_rows import _Roles
+
+    table = None if spec is None else table_of(spec.partition("=")[2] if "=" in spec else spec)
+    if table is None:
+        return None
+    columns = open_columns(table[0])
+    roles = _Roles.find(columns, "node", NodeTable(table[0], text=table[1], features=False))
+    if len(roles.labels) != 1:
+        return None
+    written = sorted({word for word in columns.take(list(roles.labels), [])[0][0] if word})
+    return None if all(word.lstrip("-").isdigit() for word in written) else written
 
 
 def _plain_table(graph: Graph, path: Path, column: str | None) -> tuple[Graph, list[str]]:
