@@ -14,7 +14,7 @@ from torch import Tensor
 from graphrep.data.tensor_files import read_tensors, write_tensors
 from graphrep.errors import CheckpointMismatchError, FileFormatError
 from graphrep.train.config import TrainConfig
-from graphrep.train.task import EpochLog, History
+from graphrep.train.task import History
 
 __all__ = ["State", "clone", "is_finite", "load_state", "save_state", "saved_history"]
 
@@ -36,6 +36,8 @@ class State:
         random: state of torch's global generator.
         generator: state of the training's own generator.
         history: so far.
+        processes: (W, 2, n) states of the generators (torch's global one, the training's) of each of W processes;
+            empty for one process.
     """
 
     module: dict[str, Tensor]
@@ -45,6 +47,7 @@ class State:
     random: Tensor
     generator: Tensor
     history: History
+    processes: Tensor = dataclasses.field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
 
 
 def save_state(path: str | os.PathLike[str], state: State, config: TrainConfig, fingerprint: str) -> None:
@@ -55,6 +58,8 @@ def save_state(path: str | os.PathLike[str], state: State, config: TrainConfig, 
     """
     tensors = {f"module.{k}": v for k, v in state.module.items()} | {f"best.{k}": v for k, v in state.best.items()}
     tensors |= {"random": state.random, "generator": state.generator}
+    if state.processes.numel():
+        tensors["processes"] = state.processes
     slots: dict[str, dict[str, Any]] = {}
     for index, values in state.optimizer["state"].items():
         slots[str(index)] = {}
@@ -89,7 +94,7 @@ def load_state(path: str | os.PathLike[str], config: TrainConfig, fingerprint: s
         raise FileFormatError(f"{path} does not hold the state of a training.", hint="the checkpoint of a run folder")
     try:
         facts = json.loads(metadata["facts"])
-        saved, history = facts["config"], _history(facts["history"])
+        saved, history = facts["config"], History.from_dict(facts["history"])
         slots = {int(index): dict(values) for index, values in facts["slots"].items()}
         groups, best = facts["groups"], facts["best_value"]
     except (KeyError, TypeError, ValueError) as error:
@@ -107,6 +112,7 @@ def load_state(path: str | os.PathLike[str], config: TrainConfig, fingerprint: s
         random=tensors["random"],
         generator=tensors["generator"],
         history=history,
+        processes=tensors.get("processes", torch.empty(0, dtype=torch.uint8)),
     )
 
 
@@ -121,18 +127,13 @@ def saved_history(path: str | os.PathLike[str], fingerprint: str) -> History | N
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             facts = json.loads((file.metadata() or {})["facts"])
-        return _history(facts["history"]) if facts["fingerprint"] == fingerprint else None
+        return History.from_dict(facts["history"]) if facts["fingerprint"] == fingerprint else None
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} does not hold the state of a training: {error}.", hint="start again") from error
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _history(facts: dict[str, Any]) -> History:
-    epochs = [EpochLog(**log) for log in facts["epochs"]]
-    return History(**{**facts, "epochs": epochs, "earlier": [_history(before) for before in facts.get("earlier", ())]})
 
 
 def _check(path: Path, saved: dict[str, Any], print_saved: Any, config: TrainConfig, fingerprint: str) -> None:

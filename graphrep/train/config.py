@@ -14,7 +14,7 @@ _CHOICES = {
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("constant", "cosine", "decay"),
     "precision": ("float32", "float64", "bfloat16"),
-    "stop": ("none", "loss", "rankme", "changed", "recall", "hits"),
+    "stop": ("none", "loss", "rankme", "changed", "recall", "hits", "score"),
     "keep": ("last", "best"),
 }
 
@@ -38,7 +38,8 @@ class TrainConfig:
             (looked at every `eval_every`); ``changed``, for tasks that cluster: when fewer than the share `min_delta`
             of the nodes changed their cluster within `patience` epochs; ``recall``, for tasks that recommend: when the
             recall on the validation pairs has not risen likewise; ``hits``, for tasks that predict links: likewise by
-            Hits@K of the validation links; ``none``: all epochs.
+            Hits@K of the validation links; ``score``: likewise by whatever the task scores on its validation part;
+            ``none``: all epochs.
         patience: see `stop`, in epochs.
         min_delta: see `stop`, relative; for ``changed`` a share of the nodes.
         min_epochs: epochs before which no rule stops.
@@ -84,7 +85,7 @@ class TrainConfig:
         for name in ("lr", "clip_norm", "time_budget"):
             if getattr(self, name) is not None or name == "lr":
                 self._positive(name, getattr(self, name), zero=False)
-        if self.stop in ("rankme", "recall", "hits") and self.eval_every == 0:
+        if self.stop in ("rankme", "recall", "hits", "score") and self.eval_every == 0:
             raise GraphrepError(f"stop by {self.stop} needs eval_every above 0.", hint="eval_every=20")
 
     @staticmethod

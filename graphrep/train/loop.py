@@ -16,9 +16,11 @@ from torch import Tensor
 
 from graphrep.data.tensor_files import write_tensors
 from graphrep.errors import CheckpointMismatchError, DivergedError, GraphrepError
+from graphrep.train import distributed
 from graphrep.train.checkpoint import State, clone, is_finite, load_state, save_state
 from graphrep.train.config import TrainConfig
 from graphrep.train.seed import seeded
+from graphrep.train.sharding import apart, clip, full_state, gradient_norm, laid_out_as, load_full_state, plain
 from graphrep.train.signals import Plateau, look, warn_of_collapse
 from graphrep.train.task import Callback, EpochLog, GroupedTask, History, JudgedTask, Task
 
@@ -52,6 +54,10 @@ def train(
     Each epoch goes through the batches of the task; the loss is checked before the gradient and the gradient before
     the step, so that a bad step is never taken. Runs with the same seed, settings and version on the same device give
     the same numbers, also when interrupted and resumed.
+
+    In the processes of a group (:mod:`graphrep.train.distributed`) the gradient and the logged loss are means over the
+    processes, all take the same decisions, and the main process writes; callbacks are told in every process. What
+    ``task.batches`` draws is the same in all, what ``task.loss`` draws is each process's own.
 
     Args:
         task: the method and its graph.
@@ -91,8 +97,9 @@ def train(
     loop = _Loop(task, config, callbacks)
     loop.history.earlier = list(earlier)
     path = None if checkpoint is None else Path(checkpoint)
-    with seeded(config.seed):
-        if resume and path is not None and path.exists():
+    with seeded(distributed.process_seed(config.seed)):
+        distributed.synchronise(task.module)
+        if resume and path is not None and distributed.agreed_path(path):
             loop.restore(load_state(path, config, task.fingerprint()))
         loop.run(path, checkpoint_every, None if rescue is None else Path(rescue), should_stop)
     return loop.history
@@ -103,11 +110,14 @@ class _Loop:
 
     def __init__(self, task: Task, config: TrainConfig, callbacks: Sequence[Callback]) -> None:
         self.task, self.config, self.callbacks = task, config, callbacks
-        groups = _groups(task)
+        groups = apart(_groups(task))
         self.parameters = [p for group in groups for p in group["params"]]
         make = _OPTIMIZERS[config.optimizer]
         self.optimizer = make(groups, lr=config.lr, weight_decay=config.weight_decay)
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.own = self.generator  # of what a process draws for its share
+        if distributed.world_size() > 1:
+            self.own = torch.Generator().manual_seed(distributed.process_seed(config.seed, stream=1))
         self.history = History()
         self.plateau = Plateau(config)
         self.best: dict[str, Tensor] = {}
@@ -125,25 +135,46 @@ class _Loop:
             CheckpointMismatchError: it is one of another module.
         """
         try:
-            self.task.module.load_state_dict(state.module)
+            load_full_state(self.task.module, state.module)
             self.optimizer.load_state_dict(state.optimizer)
             for parameter, values in self.optimizer.state.items():
-                values.update({name: _laid_out_as(parameter, value) for name, value in values.items()})
+                values.update({name: laid_out_as(parameter, value) for name, value in values.items()})
         except (RuntimeError, ValueError) as error:
             raise CheckpointMismatchError(
                 f"The saved state does not fit this module: {str(error).splitlines()[0]}", hint="a new run folder"
             ) from error
         torch.set_rng_state(state.random)
         self.generator.set_state(state.generator)
+        self._restore_own(state.processes)
         self.history, self.best = state.history, state.best
         self.plateau.best, self.plateau.best_epoch = state.best_value, state.history.best_epoch
 
     def state(self) -> State:
         """What :meth:`restore` needs."""
+        processes = torch.empty(0, dtype=torch.uint8)
+        if distributed.world_size() > 1:
+            processes = distributed.all_rows(torch.stack([torch.get_rng_state(), self.own.get_state()])[None])
+        optimizer = self.optimizer.state_dict()
+        optimizer["state"] = {
+            index: {name: plain(value) if isinstance(value, Tensor) else value for name, value in values.items()}
+            for index, values in optimizer["state"].items()
+        }
         return State(
-            self.task.module.state_dict(), self.optimizer.state_dict(), self.best, self.plateau.best,
-            torch.get_rng_state(), self.generator.get_state(), self.history,
+            full_state(self.task.module), optimizer, {name: plain(t) for name, t in self.best.items()},
+            self.plateau.best, torch.get_rng_state(), self.generator.get_state(), self.history, processes,
         )  # fmt: skip
+
+    def _restore_own(self, processes: Tensor) -> None:
+        """The random numbers of this process; new ones where another number of processes goes on."""
+        rank, world = distributed.rank(), distributed.world_size()
+        if world == 1:
+            return
+        if len(processes) == world:
+            torch.set_rng_state(processes[rank, 0].clone())  # in memory of its own, as generators want it
+            self.own.set_state(processes[rank, 1].clone())
+            return
+        torch.manual_seed(distributed.process_seed(self.config.seed, stream=2 * self.done))
+        self.own.manual_seed(distributed.process_seed(self.config.seed, stream=2 * self.done + 1))
 
     def run(self, path: Path | None, every: float, rescue: Path | None, should_stop: Callable[[], bool] | None) -> None:
         """All epochs that are left; the arguments are those of :func:`train`.
@@ -151,13 +182,13 @@ class _Loop:
         Raises:
             DivergedError, Interrupted: as :func:`train` says.
         """
-        config, started, before = self.config, time.monotonic(), self.history.seconds
+        config, started, before = self.config, _clock(), self.history.seconds
         saved_at = started
         for callback in self.callbacks:
             callback.start(config, self.done)
         self.history.stopped = "epochs"
         good = clone(self.task.module.state_dict())
-        while self.done < config.epochs and not self._rule_says_stop(time.monotonic() - started + before):
+        while self.done < config.epochs and not self._rule_says_stop(_clock() - started + before):
             epoch = self.done + 1
             try:
                 log = self._epoch(epoch)
@@ -166,18 +197,20 @@ class _Loop:
                 raise self._diverged(error, epoch, rescue) from None
             self._record(log)
             state = self.task.module.state_dict()
-            good = clone(state) if is_finite(state) else good
-            now = time.monotonic()
+            good = good if distributed.any_process(not is_finite(state)) else clone(state)
+            now = _clock()
             self.history.seconds = before + now - started
-            stop = should_stop is not None and should_stop()
+            stop = distributed.any_process(should_stop is not None and should_stop())
             if path is not None and (stop or now - saved_at >= every):
-                save_state(path, self.state(), config, self.task.fingerprint())
-                saved_at = time.monotonic()
+                held = self.state()
+                if distributed.is_main():
+                    save_state(path, held, config, self.task.fingerprint())
+                saved_at = _clock()
             if stop and self.done < config.epochs:
                 raise Interrupted(f"stopped after epoch {epoch}")
         self.history.kept_epoch = self.done
         if config.keep == "best" and self.best:
-            self.task.module.load_state_dict(self.best)
+            load_full_state(self.task.module, self.best)
             self.history.kept_epoch = self.plateau.best_epoch
 
     def _rule_says_stop(self, seconds: float) -> bool:
@@ -206,25 +239,27 @@ class _Loop:
                 callback.step_done(epoch, step, value)
         if not steps:
             raise GraphrepError("The task has no batches.", hint="a smaller batch_size")
-        means = {name: part / steps for name, part in parts.items()}
+        means = distributed.mean_parts({name: part / steps for name, part in parts.items()})
+        distributed.synchronise(self.task.module, buffers_only=True)
         signals = self._look(epoch)
-        return EpochLog(epoch, total / steps, means, rate, norm, time.perf_counter() - started, signals)
+        log = EpochLog(epoch, total / steps, means, rate, norm, time.perf_counter() - started, signals)
+        return distributed.from_main(log)
 
     def _step(self, epoch: int, step: int, batch: Any) -> tuple[float, float, dict[str, float]]:
         device = self.parameters[0].device.type
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            loss, parts = self.task.loss(batch, epoch, self.generator)
-        value = float(loss.detach())
+            loss, parts = self.task.loss(batch, epoch, self.own)
+        value = distributed.on_all(float(loss.detach()))
         if not math.isfinite(value):
             raise _Diverging("Loss", value, step, self._largest())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
+        distributed.average_gradients(self.parameters)
+        norm = gradient_norm([p.grad for p in self.parameters if p.grad is not None])
         if not math.isfinite(norm):
             raise _Diverging("The gradient", norm, step, self._largest())
         if self.config.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip_norm, torch.tensor(norm))
+            clip(self.parameters, self.config.clip_norm, norm)
         self.optimizer.step()
         return value, norm, {name: float(part) for name, part in parts.items()}
 
@@ -257,7 +292,7 @@ class _Loop:
         found, largest = "", -1.0
         for name, parameter in self.task.module.named_parameters():
             if parameter.grad is not None and parameter.grad.numel():
-                size = float(parameter.grad.detach().abs().max())
+                size = float(plain(parameter.grad.detach()).abs().max())
                 if not math.isfinite(size):
                     return name
                 if size > largest:
@@ -267,9 +302,9 @@ class _Loop:
     def _diverged(self, error: _Diverging, epoch: int, rescue: Path | None) -> DivergedError:
         kept = f"the module holds the state of epoch {epoch - 1}"
         if rescue is not None:
-            write_tensors(
-                rescue, self.task.module.state_dict(), {"graphrep": "graphrep weights 1", "epoch": str(epoch - 1)}
-            )
+            state = full_state(self.task.module)
+            if distributed.is_main():
+                write_tensors(rescue, state, {"graphrep": "graphrep weights 1", "epoch": str(epoch - 1)})
             kept = f"{rescue} (epoch {epoch - 1})"
         where = f" (largest gradient: {error.parameter})" if error.parameter else ""
         kind = "NaN" if math.isnan(error.value) else "infinite"
@@ -287,17 +322,17 @@ def _groups(task: Task) -> list[dict[str, Any]]:
         raise GraphrepError("The module has no parameters to train.", hint="an encoder with weights")
     if not isinstance(task, GroupedTask):
         return [{"params": wanted}]
-    groups: list[dict[str, Any]] = [{"params": list(part), "factor": factor} for part, factor in task.groups()]
+    groups: list[dict[str, Any]] = []
+    for part, factor, *decay in task.groups():
+        groups.append({"params": list(part), "factor": factor, **({"weight_decay": decay[0]} if decay else {})})
     if sorted(id(p) for group in groups for p in group["params"]) != sorted(map(id, wanted)):
         raise GraphrepError("groups() must hold every trained parameter of the module once.")
     return groups
 
 
-def _laid_out_as(parameter: Tensor, value: Any) -> Any:
-    """A moment in the memory layout of its parameter, which fused steps rely on and files do not keep."""
-    if not isinstance(value, Tensor) or value.shape != parameter.shape or value.stride() == parameter.stride():
-        return value
-    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+def _clock() -> float:
+    """The main process's clock, so that all processes find the same time spent."""
+    return distributed.from_main(time.monotonic())
 
 
 class _Diverging(Exception):  # noqa: N818 - not an error of its own: becomes a DivergedError

@@ -16,7 +16,8 @@ from graphrep.train.config import TrainConfig
 __all__ = ["CollapseWarning", "Plateau", "look", "warn_of_collapse"]
 
 _LEAST_ROWS = 2048
-_LOOKED_AT = ("rankme", "changed", "recall", "hits")
+_LOOKED_AT = ("rankme", "changed", "recall", "hits", "score")
+_RISING = ("rankme", "recall", "hits", "score")
 
 
 class CollapseWarning(UserWarning):
@@ -52,7 +53,7 @@ def warn_of_collapse(signals: dict[str, float], shape: torch.Size, epoch: int) -
 
 @dataclasses.dataclass
 class Plateau:
-    """Follows the signal of the stop rule: loss and share of nodes that changed shall fall, RankMe, recall, hits rise.
+    """Follows the signal of the stop rule: loss and share of nodes that changed shall fall, the others rise.
 
     Attributes:
         best: best value so far; NaN before the first.
@@ -75,7 +76,7 @@ class Plateau:
         if rule in _LOOKED_AT and rule not in signals:
             return False
         value = signals[rule] if rule in _LOOKED_AT else loss
-        gain = (value - self.best) if rule in ("rankme", "recall", "hits") else (self.best - value)
+        gain = (value - self.best) if rule in _RISING else (self.best - value)
         least = 0.0 if rule == "changed" else self.config.min_delta * abs(self.best)
         if math.isnan(self.best) or gain > least:
             self.best, self.best_epoch = value, epoch

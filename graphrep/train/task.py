@@ -53,8 +53,12 @@ class JudgedTask(Task, Protocol):
 class GroupedTask(Task, Protocol):
     """A task whose parameters learn at different rates."""
 
-    def groups(self) -> Sequence[tuple[Sequence[nn.Parameter], float]]:
-        """Every trained parameter once, with the factor of its group's learning rate."""
+    def groups(
+        self,
+    ) -> Sequence[tuple[Sequence[nn.Parameter], float] | tuple[Sequence[nn.Parameter], float, float]]:
+        """Every trained parameter once, with the factor of its group's learning rate and, where it is not that of the
+        settings, its weight decay.
+        """
         ...
 
 
@@ -115,6 +119,12 @@ class History:
         logs, before = [log.to_dict() for log in self.epochs], [history.to_dict() for history in self.earlier]
         return {**dataclasses.asdict(self), "epochs": logs, "earlier": before}
 
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> History:
+        """The inverse of :meth:`to_dict`."""
+        epochs = [EpochLog(**log) for log in facts["epochs"]]
+        return cls(**{**facts, "epochs": epochs, "earlier": [cls.from_dict(h) for h in facts.get("earlier", ())]})
+
     def __repr__(self) -> str:
         if not self.epochs:
             return "History(no epochs)"
@@ -130,6 +140,9 @@ class Callback:
 
     def start(self, config: Any, done: int) -> None:
         """Before the first epoch; `done` epochs were trained before, in a run that is resumed."""
+
+    def stage_started(self, name: str) -> None:
+        """Before a stage of a method that trains, or computes something beside, in several."""
 
     def step_done(self, epoch: int, step: int, loss: float) -> None:
         """After step `step` (from 1) of an epoch."""
