@@ -1,6 +1,6 @@
 """Peak memory of LM-GNN's joint steps by the number of live nodes: ``python -m benchmarks.lmgnn_memory``.
 
-A language model of MiniLM's shape (6 layers of 384, random weights) on generated texts of 64 tokens over a random graph.
+A language model of MiniLM's shape (6 layers of 384, random weights) on texts of 64 tokens over a random graph.
 Each budget is a process of its own. The peak (VmHWM) is set back after the first step, so that it is that of steps
 alone: encoding of the cache, imports and the optimizer's state lie before. Writes ``results/lmgnn-memory.json``.
 """
