@@ -13,6 +13,7 @@ from graphrep.kernels import CSR
 from graphrep.methods._lmgnn_graph import EdgeType, TextGraph
 from graphrep.methods._lmgnn_losses import Vectors
 from graphrep.methods._recommend_task import new_seed
+from graphrep.methods._shared_encoding import fill_cache
 from graphrep.nn import (
     EmbeddingCache,
     TextEncoder,
@@ -78,7 +79,7 @@ class Texts:
         """(n, h) with gradient."""
         live = torch.arange(len(nodes), device=self.encoder.device)
         rows = self.rows(kind, nodes).to(self.encoder.device)
-        options: dict[str, Any] = {"chunk_size": self.chunk_size, "checkpointing": self.checkpointing}
+        options: dict[str, Any] = {"max_tokens": self.max_tokens, "checkpointing": self.checkpointing}
         return mixed_text(
             self.encoder, self.states, _Uncached(), rows, live, write_back=False, precision=self.precision, **options
         )
@@ -108,22 +109,15 @@ class _Uncached:
         return rows
 
 
-def fill(cache: EmbeddingCache, texts: Texts, progress: Any = None) -> None:
-    """Encodes the rows that a cache lacks; in several processes each its share."""
-    missing = cache.missing()
-    own = distributed.shard(missing, equal=False)
-    encode_texts(
-        texts.encoder, texts.table, index=own, out=cache, precision=texts.precision, max_tokens=texts.max_tokens,
-        progress=progress,
-    )  # fmt: skip
-    if distributed.world_size() == 1:
-        return
-    if cache.path is not None:
-        distributed.barrier()
-        cache.reload()
-        return
-    ids, rows = distributed.all_rows(own), distributed.all_rows(cache.gather(own))
-    cache.write(ids, rows)
+def fill(
+    cache: EmbeddingCache, texts: Texts, progress: Any = None, *, should_stop: Any = None, alone: bool = False
+) -> None:
+    """Encodes the rows that a cache lacks; in several processes each its share, unless this one is `alone` here."""
+    options: dict[str, Any] = {"precision": texts.precision, "max_tokens": texts.max_tokens, "progress": progress}
+    if alone:
+        encode_texts(texts.encoder, texts.table, out=cache, **options)
+    else:
+        fill_cache(texts.encoder, texts.table, cache, should_stop=should_stop, **options)
 
 
 class NodeInputs:
@@ -312,16 +306,14 @@ class JointSource(SampledSource):
     ) -> dict[str, Tensor]:
         texts, cache = self.inputs.texts, self.inputs.cache
         kinds = [kind for kind in nodes if kind in texts.starts and len(nodes[kind])]
-        if not kinds:
-            return {}
-        ids = torch.cat([texts.rows(kind, nodes[kind]) for kind in kinds])
+        ids = torch.cat([torch.empty(0, dtype=torch.int64), *(texts.rows(kind, nodes[kind]) for kind in kinds)])
         firsts = [texts.rows(kind, seeds[kind].cpu()) for kind in kinds if kind in seeds]
         wanted = torch.cat(firsts) if firsts else ids[:0]
         live = choose_live(wanted, ids, self.live_nodes, generator=generator, scheme=self.scheme)
         self.live = len(live)
         device = texts.encoder.device
         rows = mixed_text(
-            texts.encoder, texts.states, cache, ids.to(device), live.to(device), chunk_size=texts.chunk_size,
+            texts.encoder, texts.states, cache, ids.to(device), live.to(device), max_tokens=texts.max_tokens,
             checkpointing=texts.checkpointing, write_back=False, scale=self.scale, precision=texts.precision,
         )  # fmt: skip
         own, found = distributed.all_rows(ids[live]), distributed.all_rows(rows.detach()[live.to(device)])

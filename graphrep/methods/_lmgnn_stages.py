@@ -29,7 +29,7 @@ from graphrep.methods._lmgnn_sources import (
 )
 from graphrep.methods._lmgnn_task import CacheRows, Group, StageTask, Trained, decay_groups
 from graphrep.nn import EmbeddingCache, TextGraphEncoder, cache_key
-from graphrep.train import Callback, History, Interrupted, TrainConfig, distributed, train
+from graphrep.train import Callback, History, TrainConfig, distributed, train
 
 __all__ = ["Options", "Run"]
 
@@ -106,7 +106,7 @@ class Run:
             distributed.barrier()  # the folder is made by one process
             if cache is None:
                 cache = EmbeddingCache(len(self.texts.table), self.texts.encoder.dim, **options)
-            fill(cache, self.texts, self._progress)
+            fill(cache, self.texts, self._progress, should_stop=self.options.should_stop)
             self._cache = cache
         return self._cache
 
@@ -121,9 +121,6 @@ class Run:
     def _progress(self, done: int, total: int, rate: float) -> None:
         for callback in self.options.callbacks:
             callback.part_done(0, done / max(total, 1))
-        stop = self.options.should_stop
-        if stop is not None and distributed.world_size() == 1 and done < total and stop():
-            raise Interrupted(f"stopped while encoding, {done} of {total} tokens")
 
     def inputs(self) -> NodeInputs:
         """Input rows on the vectors as they are now."""

@@ -72,9 +72,14 @@ def told(fitted: LMGNN) -> dict[str, Any]:
 
 
 def labels(folder: Path) -> dict[str, Any]:
-    """Stage 1 by labels, the network on the whole graph, then both together with every sampled text live."""
+    """Stage 1 by labels, the network on samples, then both together with every sampled text live."""
     fitted = model(
-        stages=("lm", "gnn", "joint"), batch_size=8, num_neighbors=(9, 9), live_nodes=-1, lm_objective="label"
+        stages=("lm", "gnn", "joint"),
+        conv="sage",
+        batch_size=8,
+        num_neighbors=(9, 9),
+        live_nodes=-1,
+        lm_objective="label",
     )
     return told(fitted.fit(graph()))
 
