@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from graphrep.eval.linkpred import link_scores
 from graphrep.methods._lmgnn_data import Links
 from graphrep.methods._lmgnn_graph import EdgeType
 from graphrep.methods._lmgnn_losses import Vectors, batch_count, by_type
-from graphrep.nn import SharedNegatives, link_score
+from graphrep.nn import LinkHead, SharedNegatives, link_score
 from graphrep.objectives import in_batch_info_nce, link_adversarial, link_bce, link_bpr, link_info_nce
 from graphrep.train import distributed
 
@@ -30,7 +30,6 @@ class LinkOptions:
     """How links are scored and against what; :class:`LMGNN` describes the names."""
 
     loss: str = "info_nce"
-    score: str = "cosine"
     temperature: float = 0.1
     num_negatives: int = 1024
     log_q: bool = False
@@ -48,8 +47,7 @@ class LinkObjective:
     """Links against negatives: the rest of the batch and a pool of nodes that the whole batch shares.
 
     Args:
-        head: relation vectors for ``distmult`` and ``transe``, an ``nn.Embedding`` with a row per relation; else any
-            module without parameters.
+        head: with the kind of score and, where that has some, a vector per relation.
         links: relation by relation; batches hold links of one.
         num_nodes: by type.
         batch_size: links of a step.
@@ -58,7 +56,7 @@ class LinkObjective:
 
     def __init__(
         self,
-        head: nn.Module,
+        head: LinkHead,
         links: Sequence[Links],
         num_nodes: Mapping[str, int],
         *,
@@ -103,11 +101,11 @@ class LinkObjective:
     def loss(self, vectors: Vectors, batch: _LinkBatch) -> Tensor:
         """The mean of both directions: which target belongs to a source, and which source to a target."""
         vectors, kind = vectors.of_all_processes(), self.links[batch.number].kind
-        if self.options.loss == "info_nce" and self.options.score == "cosine":
+        if self.options.loss == "info_nce" and self.head.kind == "cosine":
             return self._contrast(vectors, batch, kind)
         rows = [vectors.at(end, nodes) for end, nodes in zip((kind[0], kind[2]), batch.pairs, strict=True)]
         rel = self._relation(batch.number)
-        pos = link_score(*rows, None if rel is None else rel.expand_as(rows[0]), kind=self.options.score)
+        pos = link_score(*rows, None if rel is None else rel.expand_as(rows[0]), kind=self.head.kind)
         return (self._side(vectors, batch, pos, 0) + self._side(vectors, batch, pos, 1)) / 2
 
     def _contrast(self, vectors: Vectors, batch: _LinkBatch, kind: EdgeType) -> Tensor:
@@ -143,7 +141,7 @@ class LinkObjective:
         pool = torch.unique(torch.cat([batch.pairs[side], batch.pools[side]]))
         rel = self._relation(batch.number)
         rows, others = vectors.at(ends[1 - side], fixed), vectors.at(ends[side], pool)
-        neg = _pool_scores(rows, others, rel, self.options.score, heads=side == 0)
+        neg = _pool_scores(rows, others, rel, self.head.kind, heads=side == 0)
         mask = self.pools[batch.number][side].mask(fixed, pool, same_type=ends[0] == ends[1]).to(neg.device)
         if self.options.loss == "bce":
             return (
@@ -159,7 +157,7 @@ class LinkObjective:
         return link_info_nce(pos, neg, temperature=self.options.temperature)
 
     def _relation(self, number: int) -> Tensor | None:
-        return self.head.weight[number] if isinstance(self.head, nn.Embedding) else None
+        return None if self.head.relations is None else self.head.relations[number]
 
     def judged(self) -> dict[str, Tensor] | None:
         """Ends of the validation links and what they are ranked against."""
@@ -171,6 +169,10 @@ class LinkObjective:
                 parts += [] if part.tails is None else [(target, part.tails.flatten())]
                 parts += [] if part.val_neg is None else [(source, part.val_neg[0]), (target, part.val_neg[1])]
         return by_type(parts) if parts else None
+
+    def shown(self, vectors: Vectors) -> Tensor:
+        """Vectors of the first node type."""
+        return next(iter(vectors.rows.values()))
 
     def judge(self, vectors: Vectors) -> Mapping[str, float]:
         """``score`` and ``mrr``: the mean reciprocal rank of the validation links."""
@@ -200,9 +202,7 @@ class LinkObjective:
         rel, found = self._relation(number), []
         for part in torch.split(pairs, _SCORED_AT_ONCE, dim=1):
             rows = vectors.at(source, part[0]), vectors.at(target, part[1])
-            found.append(
-                link_score(*rows, None if rel is None else rel.expand_as(rows[0]), kind=self.options.score).cpu()
-            )
+            found.append(link_score(*rows, None if rel is None else rel.expand_as(rows[0]), kind=self.head.kind).cpu())
         return torch.cat(found) if found else torch.empty(0)
 
 

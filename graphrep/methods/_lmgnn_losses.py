@@ -12,10 +12,11 @@ from torch.nn import functional
 
 from graphrep.methods._lmgnn_data import Parts
 from graphrep.methods._lmgnn_graph import EdgeType
+from graphrep.nn import EdgeHead
 from graphrep.objectives import pseudo_label_loss
 from graphrep.train import distributed
 
-__all__ = ["NodeObjective", "Objective", "PairHead", "PairObjective", "Pseudo", "Vectors", "batch_count", "by_type"]
+__all__ = ["NodeObjective", "Objective", "PairObjective", "Pseudo", "Vectors", "batch_count", "by_type"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,12 @@ class Objective(Protocol):
 
     def judged(self) -> dict[str, Tensor] | None:
         """Nodes whose vectors :meth:`judge` needs; None where nothing validates."""
+        ...
+
+    def shown(self, vectors: Vectors) -> Tensor:
+        """(n, d) rows of the validation part that the loop watches for collapse: for classes their logits, as vectors
+        of few classes lie in few directions by right.
+        """
         ...
 
     def judge(self, vectors: Vectors) -> Mapping[str, float]:
@@ -144,43 +151,21 @@ class NodeObjective:
         """The validation nodes."""
         return {self.kind: self.parts.val} if self.parts.val.numel() else None
 
+    def shown(self, vectors: Vectors) -> Tensor:
+        """Logits of the validation nodes."""
+        found: Tensor = self.head(vectors.at(self.kind, self.parts.val))
+        return found
+
     def judge(self, vectors: Vectors) -> Mapping[str, float]:
         """Accuracy on the validation nodes."""
-        val = self.parts.val
-        return _accuracy(self.head(vectors.at(self.kind, val)), self.y[val])
-
-
-class PairHead(nn.Module):
-    """Logits of pairs: an MLP with one hidden layer on both vectors side by side, or on their product.
-
-    Args:
-        dims: widths of the two vectors; equal for the product.
-        num_classes: C.
-        combine: ``"concat"`` or ``"product"``.
-        dropout: before the last layer.
-    """
-
-    def __init__(
-        self, dims: tuple[int, int], num_classes: int, *, combine: str = "concat", dropout: float = 0.5
-    ) -> None:
-        super().__init__()
-        self.combine = combine
-        width = sum(dims) if combine == "concat" else dims[0]
-        self.hidden, self.out = nn.Linear(width, dims[0]), nn.Linear(dims[0], num_classes)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, u: Tensor, v: Tensor) -> Tensor:
-        """(B, C) logits."""
-        both = torch.cat([u, v], dim=1) if self.combine == "concat" else u * v
-        found: Tensor = self.out(self.dropout(self.hidden(both).relu()))
-        return found
+        return _accuracy(self.shown(vectors), self.y[self.parts.val])
 
 
 class PairObjective:
     """Cross-entropy on the classes of pairs of nodes.
 
     Args:
-        head: a :class:`PairHead`.
+        head: a :class:`~graphrep.nn.EdgeHead`.
         kind: edge type whose ends the pairs join.
         pairs: (2, P).
         y: (P,) classes.
@@ -189,7 +174,7 @@ class PairObjective:
     """
 
     def __init__(
-        self, head: PairHead, kind: EdgeType, pairs: Tensor, y: Tensor, parts: Parts, *, batch_size: int | None
+        self, head: EdgeHead, kind: EdgeType, pairs: Tensor, y: Tensor, parts: Parts, *, batch_size: int | None
     ) -> None:
         self.head, self.kind, self.pairs, self.y, self.parts = head, kind, pairs, y, parts
         self.batch_size = batch_size
@@ -229,9 +214,13 @@ class PairObjective:
         pairs = self.pairs[:, self.parts.val]
         return by_type([(self.kind[0], pairs[0]), (self.kind[2], pairs[1])]) if pairs.numel() else None
 
+    def shown(self, vectors: Vectors) -> Tensor:
+        """Logits of the validation pairs."""
+        return self.logits(vectors, self.pairs[:, self.parts.val])
+
     def judge(self, vectors: Vectors) -> Mapping[str, float]:
         """Accuracy on the validation pairs."""
-        return _accuracy(self.logits(vectors, self.pairs[:, self.parts.val]), self.y[self.parts.val])
+        return _accuracy(self.shown(vectors), self.y[self.parts.val])
 
 
 def by_type(parts: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:

@@ -18,12 +18,11 @@ from graphrep.data.write import atomic_write
 from graphrep.errors import CheckpointMismatchError, FileFormatError, GraphrepError, ShapeError, UnknownNameError
 from graphrep.methods._link_data import as_pairs
 from graphrep.methods._lmgnn_graph import TextGraph, text_graph
-from graphrep.methods._lmgnn_losses import PairHead
 from graphrep.methods._lmgnn_setup import Shape, heads, network, texts_of
 from graphrep.methods._lmgnn_sources import NodeInputs, fill, whole_vectors
 from graphrep.methods.base import params_from_toml, params_to_toml
 from graphrep.methods.trained import TrainedEstimator
-from graphrep.nn import EmbeddingCache, TextEncoder, TextGraphEncoder, link_score
+from graphrep.nn import EdgeHead, EmbeddingCache, LinkHead, TextEncoder, TextGraphEncoder
 from graphrep.train import History
 
 __all__ = ["TextGraphModel", "modules"]
@@ -67,7 +66,8 @@ class TextGraphModel(TrainedEstimator):
         fill(cache, texts, alone=True)
         if not self._has_network:
             rows = texts.rows(found.target, torch.arange(found.num_nodes[found.target]))
-            return cache.gather(rows).float().cpu()
+            alone: Tensor = cache.gather(rows).float()
+            return alone.cpu()
         inputs = NodeInputs(found, texts, cache, torch.device(self.device))
         return whole_vectors(self._network, inputs, found.edges)[found.target].cpu()
 
@@ -121,7 +121,7 @@ class TextGraphModel(TrainedEstimator):
         )
         cache = EmbeddingCache(len(found.table), self.encoder_.dim, device=self.device)
         fill(cache, found, alone=True)
-        rows = cache.gather(torch.arange(len(found.table))).float()
+        rows: Tensor = cache.gather(torch.arange(len(found.table))).float()
         if not self._has_network:
             return rows.cpu()
         width = made["feature_dims"].get(kind, 0)
@@ -162,7 +162,7 @@ class TextGraphModel(TrainedEstimator):
         if task == "link" or not hasattr(self.module_, name):
             raise GraphrepError("the model has learned no classes.", hint="model.score(pairs)")
         head = self.module_.get_submodule(name)
-        if isinstance(head, PairHead):
+        if isinstance(head, EdgeHead):
             if pairs is None:
                 raise GraphrepError("classes of pairs need pairs.", hint="model.predict_proba(pairs)")
             ends = self._made["pair_type"][0], self._made["pair_type"][2]
@@ -199,10 +199,11 @@ class TextGraphModel(TrainedEstimator):
         source, _, target = known[wanted[0]]
         tables = self.embeddings_[source], self.embeddings_[target]
         index = as_pairs(pairs, max(len(table) for table in tables)).long()
-        rows = [table[row] for table, row in zip(tables, index, strict=True)]
+        rows = [table[row].to(self.device) for table, row in zip(tables, index, strict=True)]
         head = self.module_.get_submodule("head")
-        rel = head.weight[wanted[0]].cpu() if isinstance(head, nn.Embedding) else None
-        return link_score(*rows, None if rel is None else rel.expand_as(rows[0]), kind=self.scorer)
+        assert isinstance(head, LinkHead)
+        found: Tensor = head(*rows, torch.full((len(rows[0]),), wanted[0], device=rows[0].device))
+        return found.cpu()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``model.toml``, ``model.safetensors`` and the language model, as folder ``lm``, into folder `path`.

@@ -15,9 +15,8 @@ from graphrep.data.text_table import TextTable
 from graphrep.errors import GraphrepError, UnknownNameError
 from graphrep.methods._lmgnn_data import Lesson
 from graphrep.methods._lmgnn_graph import TextGraph
-from graphrep.methods._lmgnn_losses import PairHead
 from graphrep.methods._lmgnn_sources import Texts
-from graphrep.nn import TextEncoder, TextGraphEncoder, load_text_model
+from graphrep.nn import EdgeHead, LinkHead, NodeHead, TextEncoder, TextGraphEncoder, load_text_model
 from graphrep.nn._text_layers import layer_list
 from graphrep.nn.encoding import half_is_faster
 from graphrep.train import distributed
@@ -195,23 +194,19 @@ def heads(own: Any, shape: Mapping[str, Any], objective: str) -> tuple[nn.Module
     """The head on the network's vectors, and that on text vectors alone where a stage needs one."""
     classes, task = shape["num_classes"], shape["task"]
     if task == "link":
-        if own.scorer not in ("distmult", "transe"):
-            return nn.Identity(), None
-        table = nn.Embedding(max(1, len(shape["relations"])), own.dim)
-        nn.init.normal_(table.weight, mean=1.0 if own.scorer == "distmult" else 0.0, std=0.1)
-        return table, None
+        return LinkHead(own.dim, max(1, len(shape["relations"])), kind=own.scorer), None
     on_texts = objective == "label" and ("lm" in own.stages or "glem" in own.stages)
     if task == "edge":
         ends = [shape["text_dims"].get(shape["pair_type"][place]) for place in (0, 2)]
-        options = {"combine": own.pair_head, "dropout": own.dropout}
-        text_head = None
+        options = {"kind": own.pair_head, "dropout": own.dropout}
+        on_pairs: EdgeHead | None = None
         if on_texts and "lm" in own.stages:
             if None in ends:
                 raise GraphrepError("the pairs' ends have no text to learn from.", hint='lm_objective="link"')
-            text_head = PairHead((ends[0], ends[1]), classes, **options)
-        return PairHead((own.dim, own.dim), classes, **options), text_head
+            on_pairs = EdgeHead((ends[0], ends[1]), classes, **options)
+        return EdgeHead(own.dim, classes, **options), on_pairs
     wanted = on_texts or "glem" in own.stages
     if wanted and shape["target"] not in shape["text_dims"]:
         raise GraphrepError(f"{shape['target']} has labels but no text.", hint='lm_objective="link"')
-    text_head = nn.Linear(shape["text_dims"][shape["target"]], classes) if wanted else None
-    return nn.Linear(own.dim, classes), text_head
+    text_head = NodeHead(shape["text_dims"][shape["target"]], classes) if wanted else None
+    return NodeHead(own.dim, classes), text_head

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -23,7 +24,6 @@ from graphrep.nn import (
     mixed_text,
     sample_batch,
 )
-from graphrep.nn._typed_layers import prepared
 from graphrep.train import distributed
 
 __all__ = ["GraphSource", "JointSource", "NodeInputs", "SampledSource", "Source", "Texts", "fill", "whole_vectors"]
@@ -79,10 +79,11 @@ class Texts:
         """(n, h) with gradient."""
         live = torch.arange(len(nodes), device=self.encoder.device)
         rows = self.rows(kind, nodes).to(self.encoder.device)
-        options: dict[str, Any] = {"max_tokens": self.max_tokens, "checkpointing": self.checkpointing}
-        return mixed_text(
+        options: dict[str, Any] = {"chunk_size": self.chunk_size, "checkpointing": self.checkpointing}
+        found: Tensor = mixed_text(
             self.encoder, self.states, _Uncached(), rows, live, write_back=False, precision=self.precision, **options
         )
+        return found
 
     def vectors(
         self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
@@ -110,9 +111,14 @@ class _Uncached:
 
 
 def fill(
-    cache: EmbeddingCache, texts: Texts, progress: Any = None, *, should_stop: Any = None, alone: bool = False
+    cache: EmbeddingCache,
+    texts: Texts,
+    progress: Any = None,
+    should_stop: Callable[[], bool] | None = None,
+    *,
+    alone: bool = False,
 ) -> None:
-    """Encodes the rows that a cache lacks; in several processes each its share, unless this one is `alone` here."""
+    """Encodes the rows that a cache lacks; in several processes each a share, unless this one is `alone` here."""
     options: dict[str, Any] = {"precision": texts.precision, "max_tokens": texts.max_tokens, "progress": progress}
     if alone:
         encode_texts(texts.encoder, texts.table, out=cache, **options)
@@ -150,15 +156,10 @@ class NodeInputs:
         return {kind: self.rows(kind) for kind in self.graph.num_nodes}
 
 
-@torch.no_grad()
 def whole_vectors(model: TextGraphEncoder, inputs: NodeInputs, edges: Edges) -> dict[str, Tensor]:
-    """Vectors of all nodes over all their neighbours, without dropout."""
-    before = model.training
-    model.eval()
-    try:
-        found: dict[str, Tensor] = model(inputs.all(), {kind: part.to(inputs.device) for kind, part in edges.items()})
-    finally:
-        model.train(before)
+    """Vectors of all nodes over all their neighbours, without dropout, a block of nodes at a time."""
+    rows = {kind: functools.partial(inputs.rows, kind) for kind in inputs.graph.num_nodes}
+    found: dict[str, Tensor] = model.inference(rows, {kind: part.to(inputs.device) for kind, part in edges.items()})
     return found
 
 
@@ -195,9 +196,7 @@ class GraphSource:
     def matrices(self) -> dict[EdgeType, CSR]:
         """All edges as the layers take them, made once."""
         if self._matrices is None:
-            types, dtype = self.model.edge_types, next(self.model.parameters()).dtype
-            found = prepared(self.model.conv, self.edges, types, self.sizes, dtype)
-            self._matrices = {types[0]: next(iter(found.values()))} if self.model.conv in ("gcn", "sage") else found
+            self._matrices = self.model.prepare(self.edges, self.sizes)
         return self._matrices
 
     def _picked(self, z: dict[str, Tensor], seeds: dict[str, Tensor]) -> Vectors:

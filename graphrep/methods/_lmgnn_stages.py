@@ -16,7 +16,7 @@ from graphrep.data.tensor_files import read_tensors, write_tensors
 from graphrep.errors import CheckpointMismatchError, GraphrepError
 from graphrep.methods._lmgnn_data import Lesson
 from graphrep.methods._lmgnn_links import LinkObjective, LinkOptions
-from graphrep.methods._lmgnn_losses import NodeObjective, Objective, PairHead, PairObjective, Pseudo
+from graphrep.methods._lmgnn_losses import NodeObjective, Objective, PairObjective, Pseudo
 from graphrep.methods._lmgnn_sources import (
     GraphSource,
     JointSource,
@@ -28,13 +28,15 @@ from graphrep.methods._lmgnn_sources import (
     whole_vectors,
 )
 from graphrep.methods._lmgnn_task import CacheRows, Group, StageTask, Trained, decay_groups
-from graphrep.nn import EmbeddingCache, TextGraphEncoder, cache_key
+from graphrep.nn import EdgeHead, EmbeddingCache, LinkHead, TextGraphEncoder, TokenCache, cache_key
+from graphrep.nn._text_layers import layer_list
 from graphrep.train import Callback, History, TrainConfig, distributed, train
 
 __all__ = ["Options", "Run"]
 
 _LM_PIECE, _GNN_PIECE = 25, 200  # steps between two saved states, at most
 _LM_DECAY, _WARMUP, _HEAD_LR = 0.01, 0.1, 1e-3
+_PAYS = 1.5  # times a text must be read before states of its lower layers are kept
 _FORMAT = "graphrep LMGNN stage 1"
 
 
@@ -106,7 +108,7 @@ class Run:
             distributed.barrier()  # the folder is made by one process
             if cache is None:
                 cache = EmbeddingCache(len(self.texts.table), self.texts.encoder.dim, **options)
-            fill(cache, self.texts, self._progress, should_stop=self.options.should_stop)
+            fill(cache, self.texts, self._progress, self.options.should_stop)
             self._cache = cache
         return self._cache
 
@@ -135,8 +137,29 @@ class Run:
         groups = decay_groups(encoder, 1.0, _LM_DECAY) + decay_groups(objective.head, _HEAD_LR / own.lm_lr, _LM_DECAY)
         judge = not isinstance(objective, LinkObjective) and objective.judged() is not None
         task, pieces = self._task(name, parts, self.texts, objective, groups, _LM_PIECE)
-        self._train(name, task, self._lm_config(own.lm_epochs * pieces, own.lm_lr, pieces if judge else 0))
+        if not self._taken_back(name, task):
+            self.texts.states = self._lower_states(objective)
+            self._train(name, task, self._lm_config(own.lm_epochs * pieces, own.lm_lr, pieces if judge else 0))
+            self.texts.states = self.texts.table
         self._cache = None
+
+    def _lower_states(self, objective: Objective) -> Any:
+        """What training reads: states below the trained layers where keeping them pays, else the tokens."""
+        own, encoder = self.settings, self.texts.encoder
+        depth = encoder.train_layers
+        if not own.layer_cache or own.lora or not depth or depth == len(layer_list(encoder.model)[1]):
+            return self.texts.table
+        batches = objective.batches(torch.Generator().manual_seed(own.seed))
+        read = sum(len(nodes) for batch in batches for nodes in objective.seeds(batch).values())
+        if distributed.from_main(own.lm_epochs * read < _PAYS * len(self.texts.table)):
+            return self.texts.table
+        self._told("encode")
+        path = None if self.options.folder is None else self.options.folder / "lower-states"
+        if distributed.world_size() > 1:
+            path = None
+        return TokenCache.build(
+            encoder, self.texts.table, path=path, precision=self.texts.precision, progress=self._progress
+        )
 
     def _gnn(self, pseudo: Pseudo | None = None, name: str = "gnn") -> None:
         own, graph = self.settings, self.lesson.graph
@@ -207,17 +230,17 @@ class Run:
     def text_vectors(self, kind: str) -> Tensor:
         """(N, h) float32 of one node type with text."""
         rows = self.texts.rows(kind, torch.arange(self.texts.sizes[kind]))
-        return self.vectors().gather(rows).float()
+        found: Tensor = self.vectors().gather(rows).float()
+        return found
 
     # ---- pieces
 
     def _objective(self, batch_size: int | None, pseudo: Pseudo | None = None) -> Objective:
         own, lesson = self.settings, self.lesson
         if lesson.task == "link":
-            options = LinkOptions(
-                own.loss, own.scorer, own.temperature, own.num_negatives, own.log_q, own.exclude_targets
-            )
+            options = LinkOptions(own.loss, own.temperature, own.num_negatives, own.log_q, own.exclude_targets)
             size = own.links_per_step if batch_size is None else batch_size
+            assert isinstance(self.head, LinkHead)
             return LinkObjective(self.head, lesson.links, lesson.graph.num_nodes, batch_size=size, options=options)
         return self._labels(self.head, batch_size, pseudo)
 
@@ -225,7 +248,7 @@ class Run:
         lesson = self.lesson
         assert lesson.parts is not None
         if lesson.pairs is not None and lesson.pair_y is not None:
-            assert isinstance(head, PairHead)
+            assert isinstance(head, EdgeHead)
             return PairObjective(head, *lesson.pairs, lesson.pair_y, lesson.parts, batch_size=batch_size)
         assert lesson.graph.y is not None
         return NodeObjective(
@@ -244,7 +267,11 @@ class Run:
             )
         options = LinkOptions(temperature=own.temperature, num_negatives=own.lm_negatives, exclude=False)
         return LinkObjective(
-            nn.Identity(), links, self.lesson.graph.num_nodes, batch_size=own.lm_batch_size, options=options
+            LinkHead(self.texts.encoder.dim),
+            links,
+            self.lesson.graph.num_nodes,
+            batch_size=own.lm_batch_size,
+            options=options,
         )
 
     def _task(
@@ -270,14 +297,23 @@ class Run:
         for callback in self.options.callbacks:
             callback.stage_started(name)
 
+    def _result(self, name: str) -> Path | None:
+        folder = self.options.folder
+        return None if folder is None else folder / f"{len(self.histories) + 1:02d}-{name}.safetensors"
+
+    def _taken_back(self, name: str, task: StageTask) -> bool:
+        """Whether the stage was through before, and then its result is in the modules again."""
+        result = self._result(name)
+        if result is None or not self.options.resume or not distributed.agreed_path(result):
+            return False
+        self.histories[name] = _restored(result, task)
+        return True
+
     def _train(self, name: str, task: StageTask, config: TrainConfig) -> None:
-        self._told(name)
-        options, result = self.options, None
-        if options.folder is not None:
-            result = options.folder / f"{len(self.histories) + 1:02d}-{name}.safetensors"
-        if result is not None and options.resume and distributed.agreed_path(result):
-            self.histories[name] = _taken_back(result, task)
+        options, result = self.options, self._result(name)
+        if self._taken_back(name, task):
             return
+        self._told(name)
         state = None if result is None else result.with_suffix(".state")
         history = train(
             task, config, callbacks=options.callbacks, checkpoint=state, checkpoint_every=options.every,
@@ -291,7 +327,7 @@ class Run:
         distributed.barrier()
 
 
-def _taken_back(path: Path, task: StageTask) -> History:
+def _restored(path: Path, task: StageTask) -> History:
     """Puts the result of a stage that is through back into the modules.
 
     Raises:

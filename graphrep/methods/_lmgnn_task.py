@@ -89,7 +89,6 @@ class StageTask:
         self.module, self.source, self.objective = module, source, objective
         self._groups, self._seed, self.pieces, self._fingerprint = list(groups), seed, pieces, fingerprint
         self._pass: tuple[int, list[Any]] = (-1, [])
-        self._sample = next(iter((objective.judged() or {}).items()), None)
 
     def groups(self) -> Sequence[Group]:
         """Every trained parameter once, with the factor of its rate and its weight decay."""
@@ -123,11 +122,11 @@ class StageTask:
         return self.objective.loss(vectors, batch), parts
 
     def embed(self) -> Tensor:
-        """Some rows of validation nodes; none where nothing validates, and then the loop does not look."""
+        """Some rows of the validation part; where nothing validates the loop is told not to look."""
         judged = self.objective.judged()
         assert judged is not None
         self._vectors = self.source.judged(judged)
-        return next(iter(self._vectors.rows.values()))[:_LOOKED_AT]
+        return self.objective.shown(self._vectors)[:_LOOKED_AT]
 
     def judge(self) -> Mapping[str, float]:
         """The objective's score on the validation part."""

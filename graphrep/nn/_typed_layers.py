@@ -161,8 +161,11 @@ def prepared(
     edge_types: Sequence[EdgeType],
     sizes: Mapping[str, int],
     dtype: torch.dtype,
+    device: torch.device | None = None,
 ) -> dict[EdgeType, CSR]:
     """The matrix of each edge type as the layers of a kind take it; a type that is left out has no edges.
+
+    Without any edges the matrices lie on `device`.
 
     Raises:
         UnknownNameError: an edge type that the layers do not know.
@@ -174,8 +177,8 @@ def prepared(
     if conv not in _PLAIN:
         return {kind: pattern(edges[kind], (sizes[kind[0]], sizes[kind[2]])) for kind in edge_types if kind in edges}
     (name,) = sizes
-    count, joined = sizes[name], _joined([edges[kind] for kind in edge_types if kind in edges])
-    kind = (name, "to", name)
+    count, joined = sizes[name], _joined([edges[kind] for kind in edge_types if kind in edges], device)
+    kind = edge_types[0] if edge_types else (name, "to", name)
     if conv == "sage":
         return {kind: pattern(joined, (count, count))}
     if isinstance(joined, CSR) and joined.value is not None:
@@ -183,10 +186,10 @@ def prepared(
     return {kind: normalized(joined, None, count, add_self_loops=True, dtype=dtype)}
 
 
-def _joined(lists: list[Edges]) -> Edges:
+def _joined(lists: list[Edges], device: torch.device | None) -> Edges:
     """The edges of several types as one list, kept as long as the first of each two parts."""
     if not lists:
-        return torch.empty(2, 0, dtype=torch.int64)
+        return torch.empty(2, 0, dtype=torch.int64, device=device)
     if len(lists) == 1:
         return lists[0]
     whole = _edge_list(lists[0])

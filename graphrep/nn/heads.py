@@ -50,10 +50,10 @@ class EdgeHead(nn.Module):
     """Class logits of edges by a perceptron with one hidden layer on ``[h_u ; h_v]`` or ``h_u * h_v``.
 
     Args:
-        dim: d.
+        dim: d, or the widths of sources and destinations where they differ (``"concat"`` only).
         num_classes: C, 1 or more.
         kind: ``"concat"``, which tells source from destination, or ``"product"``, which does not.
-        hidden: width of the hidden layer; default d.
+        hidden: width of the hidden layer; default that of the sources.
         dropout: of the hidden layer.
 
     Shapes:
@@ -68,24 +68,33 @@ class EdgeHead(nn.Module):
     """
 
     def __init__(
-        self, dim: int, num_classes: int, *, kind: str = "concat", hidden: int | None = None, dropout: float = 0.0
+        self,
+        dim: int | tuple[int, int],
+        num_classes: int,
+        *,
+        kind: str = "concat",
+        hidden: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if kind not in _EDGE_KINDS:
             raise UnknownNameError(f'kind is "{kind}".', hint='"concat" or "product"')
-        width = dim if hidden is None else hidden
-        _check_sizes(dim=dim, num_classes=num_classes, hidden=width)
-        self.dim, self.kind = dim, kind
-        self.lin1 = nn.Linear(2 * dim if kind == "concat" else dim, width)
+        source, target = dim if isinstance(dim, tuple) else (dim, dim)
+        width = source if hidden is None else hidden
+        _check_sizes(source=source, target=target, num_classes=num_classes, hidden=width)
+        if kind == "product" and source != target:
+            raise GraphrepError(f"a product of widths {source} and {target}.", hint='kind="concat"')
+        self.dims, self.kind = (source, target), kind
+        self.lin1 = nn.Linear(source + target if kind == "concat" else source, width)
         self.dropout = nn.Dropout(check_rate(dropout, "dropout"))
         self.lin2 = nn.Linear(width, num_classes)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """See the class."""
-        _check_rows(source, self.dim, "source")
-        _check_rows(target, self.dim, "target")
-        if source.shape != target.shape:
-            raise ShapeError(f"source is {tuple(source.shape)}, target {tuple(target.shape)}.", hint="(B, d) both")
+        _check_rows(source, self.dims[0], "source")
+        _check_rows(target, self.dims[1], "target")
+        if source.shape[0] != target.shape[0]:
+            raise ShapeError(f"source is {tuple(source.shape)}, target {tuple(target.shape)}.", hint="one row per edge")
         pair = torch.cat([source, target], dim=1) if self.kind == "concat" else source * target
         out: Tensor = self.lin2(self.dropout(self.lin1(pair).relu()))
         return out

@@ -13,6 +13,7 @@ from graphrep.errors import GraphrepError, IndexRangeError, UnknownNameError
 from graphrep.kernels._check import check_index
 from graphrep.kernels.sampling.local import local_ids
 from graphrep.nn.encoding import precision_context
+from graphrep.nn.token_cache import TokenCache
 
 __all__ = ["choose_live", "mixed_text", "scale_live"]
 
@@ -105,6 +106,7 @@ def mixed_text(
     nodes: Tensor,
     live: Tensor,
     *,
+    chunk_size: int | None = None,
     max_tokens: int = 8192,
     checkpointing: bool = False,
     write_back: bool = True,
@@ -121,11 +123,12 @@ def mixed_text(
         cache: :class:`~graphrep.nn.EmbeddingCache`.
         nodes: (S,) int32 or int64 ids, rows of `table` and `cache`.
         live: (A,) positions in `nodes`, each at most once.
-        max_tokens: tokens of one pass of the encoder, padding included; the longest texts come first.
+        chunk_size: texts of one pass of the encoder; default as many as `max_tokens` lets through.
+        max_tokens: tokens of one pass, padding included; the longest texts come first.
         checkpointing: keep no activations and run each chunk again for its gradient: memory of one chunk.
         write_back: store the live rows in the cache, so that it follows the encoder.
         scale: multiply the gradient of the live rows by S / A (:func:`scale_live`).
-        max_length: of the texts.
+        max_length: of the texts; not with stored states.
         precision: ``"float32"`` (the encoder as it is), or ``"bfloat16"`` autocast.
 
     Returns:
@@ -143,7 +146,7 @@ def mixed_text(
         return rows.float() if rows.dtype.itemsize < 4 else rows
     _check_live(live, nodes.numel())
     ids = nodes[live.long()]
-    encoded = _encoded(encoder, table, ids, max_tokens, checkpointing, max_length, precision)
+    encoded = _encoded(encoder, table, ids, (chunk_size, max_tokens), checkpointing, max_length, precision)
     if write_back:
         cache.write(ids, encoded)
     if scale:
@@ -164,23 +167,35 @@ def _encoded(
     encoder: Any,
     table: Any,
     ids: Tensor,
-    max_tokens: int,
+    limits: tuple[int | None, int],
     checkpointing: bool,
     max_length: int | None,
     precision: str,
 ) -> Tensor:
     """(A, h) vectors of the given texts, in this order, float32 at least."""
-    lengths = table.lengths[ids.cpu().long()]
-    if max_length is not None:
-        lengths = lengths.clamp(max=max_length)
     limit = {} if max_length is None else {"max_length": max_length}
-    buckets = length_buckets(lengths, max_tokens)
+    buckets = _buckets(table, ids.cpu().long(), *limits, max_length)
     parts = []
     for bucket in buckets:
         batch = table.batch(ids.cpu()[bucket], **limit)
         parts.append(_run(encoder, batch, getattr(encoder, "device", ids.device), checkpointing, precision))
     back = torch.cat(buckets).argsort()
     return torch.cat(parts).index_select(0, back.to(parts[0].device))
+
+
+def _buckets(table: Any, ids: Tensor, chunk_size: int | None, max_tokens: int, max_length: int | None) -> list[Tensor]:
+    """Positions in `ids` of the texts of each pass, from long to short."""
+    if chunk_size is not None and chunk_size < 1:
+        raise GraphrepError(f"chunk_size is {chunk_size}.", hint="1 or more")
+    if isinstance(table, TokenCache):
+        if max_length is not None:
+            raise GraphrepError("stored states have the length that they were made with.", hint="max_length=None")
+        lengths = table.offsets[ids + 1] - table.offsets[ids]
+    else:
+        lengths = table.lengths[ids]
+        lengths = lengths if max_length is None else lengths.clamp(max=max_length)
+    found = length_buckets(lengths, max_tokens)
+    return [part for bucket in found for part in torch.split(bucket, chunk_size or max(1, bucket.numel()))]
 
 
 def _run(

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, HeteroData
+from torch_geometric.data import Data, FeatureStore, GraphStore, HeteroData
 from torch_geometric.sampler import (
     BaseSampler,
     EdgeSamplerInput,
@@ -25,6 +25,7 @@ from torch_geometric.sampler.neighbor_sampler import edge_sample, node_sample
 from graphrep.errors import DTypeError, GraphrepError
 from graphrep.kernels import CSR
 from graphrep.kernels._counter import check_seed
+from graphrep.nn._stores import is_store_pair, read_stores
 from graphrep.nn._subgraph import Subgraph, batch_seed, sample_subgraph
 
 __all__ = ["NumbaSampler"]
@@ -42,7 +43,8 @@ class NumbaSampler(BaseSampler):
     of the given graph. Works in forked and spawned workers (``num_workers``).
 
     Args:
-        data: ``Data`` or ``HeteroData`` in memory, with ``edge_index``.
+        data: ``Data`` or ``HeteroData`` in memory, with ``edge_index``; or a pair (``FeatureStore``, ``GraphStore``),
+            whose edges are read once into memory here, while features stay where they are.
         num_neighbors: neighbours per node in each hop, -1 for all; for several edge types also {edge type: list}.
         replace: draw with replacement.
         disjoint: every input node gets a subgraph of its own, told apart by ``batch``.
@@ -54,7 +56,9 @@ class NumbaSampler(BaseSampler):
 
     Raises:
         DTypeError: `data` is something else.
-        GraphrepError: an edge type has no ``edge_index``, or a list of neighbours holds numbers below -1.
+        GraphrepError: an edge type has no ``edge_index``, nothing tells a number of nodes, or a list of neighbours
+            holds numbers below -1.
+        ShapeError: stores that disagree on a number of nodes.
 
     Example:
         >>> from torch_geometric.loader import NodeLoader
@@ -67,7 +71,7 @@ class NumbaSampler(BaseSampler):
 
     def __init__(
         self,
-        data: Data | HeteroData,
+        data: Data | HeteroData | tuple[FeatureStore, GraphStore],
         num_neighbors: list[int] | dict[EdgeType, list[int]],
         *,
         replace: bool = False,
@@ -76,31 +80,35 @@ class NumbaSampler(BaseSampler):
     ) -> None:
         self.replace, self.disjoint = replace, disjoint
         self.seed = None if seed is None else check_seed(seed)
-        self._hetero = isinstance(data, HeteroData)
-        if isinstance(data, HeteroData):
-            self.num_nodes: Any = {name: int(data[name].num_nodes or 0) for name in data.node_types}
-            stores = {kind: data[kind] for kind in data.edge_types}
-        elif isinstance(data, Data):
-            self.num_nodes, stores = int(data.num_nodes or 0), {EDGES: data}
-        else:
-            raise DTypeError(
-                f"NumbaSampler takes Data or HeteroData; got {type(data).__name__}.",
-                hint="remote stores are not supported",
-            )
-        self._sizes: dict[str, int] = self.num_nodes if self._hetero else {NODES: self.num_nodes}
-        self._graphs = {kind: self._graph(kind, store) for kind, store in stores.items()}
+        self._sizes, self._graphs, self._hetero = self._read(data)
+        self.num_nodes: Any = self._sizes if self._hetero else self._sizes[NODES]
         self.num_neighbors = num_neighbors
         self._fanouts = self._checked(num_neighbors)
 
-    def _graph(self, kind: EdgeType, store: Any) -> CSR:
+    def _read(self, data: Any) -> tuple[dict[str, int], dict[EdgeType, CSR], bool]:
+        """Nodes by type, matrices, and whether there are several types."""
+        if is_store_pair(data):
+            return read_stores(data[0], data[1], EDGES)
+        if isinstance(data, HeteroData):
+            sizes = {name: int(data[name].num_nodes or 0) for name in data.node_types}
+            return sizes, {kind: self._graph(kind, data[kind], sizes) for kind in data.edge_types}, True
+        if isinstance(data, Data):
+            sizes = {NODES: int(data.num_nodes or 0)}
+            return sizes, {EDGES: self._graph(EDGES, data, sizes)}, False
+        raise DTypeError(
+            f"NumbaSampler takes Data, HeteroData or (FeatureStore, GraphStore); got {type(data).__name__}.",
+            hint="graphrep.interop.to_pyg(graph)",
+        )
+
+    def _graph(self, kind: EdgeType, store: Any, sizes: dict[str, int]) -> CSR:
         edge_index = store.get("edge_index")
         if edge_index is None:
-            where = f"edge type {kind}" if self._hetero else "data"
+            where = "data" if kind == EDGES else f"edge type {kind}"
             raise GraphrepError(
                 f"{where} has no edge_index.", hint="adj_t is not read; undo the ToSparseTensor transform"
             )
         plain: Tensor = edge_index.as_subclass(Tensor).cpu()
-        return CSR.from_edge_index(plain, size=(self._sizes[kind[0]], self._sizes[kind[2]]))
+        return CSR.from_edge_index(plain, size=(sizes[kind[0]], sizes[kind[2]]))
 
     def _checked(self, num_neighbors: Any) -> dict[EdgeType, list[int]]:
         """The list of each edge type."""

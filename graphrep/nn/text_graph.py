@@ -142,12 +142,29 @@ class TextGraphEncoder(nn.Module):
         """Runs all layers; shapes are those of the class."""
         h = self.project(inputs)
         sizes = {name: rows.shape[0] for name, rows in h.items()}
-        matrices = prepared(self.conv, edges, self.edge_types, sizes, next(iter(h.values())).dtype)
+        rows = next(iter(h.values()))
+        matrices = prepared(self.conv, edges, self.edge_types, sizes, rows.dtype, rows.device)
         kept = [h]
         for number in range(len(self.layers)):
             h = self._step(number, h, h, matrices)
             kept.append(h)
         return self._finished(kept if self.jumping else [h])
+
+    def prepare(
+        self, edges: Mapping[EdgeType, Edges], num_nodes: Mapping[str, int] | None = None
+    ) -> dict[EdgeType, CSR]:
+        """Edges as the layers read them, to be passed in their place: checked and, for ``"gcn"``, normalised once.
+
+        Args:
+            edges: as for a call.
+            num_nodes: by type; default the numbers that the encoder was made with.
+
+        Returns:
+            A matrix by edge type; ``"gcn"`` and ``"sage"`` have the edges of all types in that of the first.
+        """
+        sizes = {name: self.num_nodes[name] for name in self.types} if num_nodes is None else dict(num_nodes)
+        weight = next(self.parameters())
+        return prepared(self.conv, edges, self.edge_types, sizes, weight.dtype, weight.device)
 
     @torch.no_grad()
     def inference(
@@ -174,7 +191,7 @@ class TextGraphEncoder(nn.Module):
         with evaluating(self):
             h = {name: self._inputs_in_blocks(inputs, name, block_size, home) for name in self.types}
             sizes = {name: rows.shape[0] for name, rows in h.items()}
-            matrices = prepared(self.conv, edges, self.edge_types, sizes, weight.dtype)
+            matrices = prepared(self.conv, edges, self.edge_types, sizes, weight.dtype, home)
             kept = [h]
             for number in range(len(self.layers)):
                 h = layer_rows(partial(self._step, number), h, matrices, block_size, weight.device)

@@ -234,7 +234,7 @@ def test_inputs_are_left_alone_and_the_sampler_travels() -> None:
 
 def test_errors() -> None:
     data = graph()
-    with pytest.raises(DTypeError, match="Data or HeteroData; got list"):
+    with pytest.raises(DTypeError, match=r"GraphStore\); got list"):
         NumbaSampler([data], [2])  # type: ignore[arg-type]
     with pytest.raises(GraphrepError, match="no edge_index"):
         NumbaSampler(Data(x=torch.ones(3, 1)), [2])
