@@ -312,7 +312,7 @@ class JointSource(SampledSource):
         self.live = len(live)
         device = texts.encoder.device
         rows = mixed_text(
-            texts.encoder, texts.states, cache, ids.to(device), live.to(device), max_tokens=texts.max_tokens,
+            texts.encoder, texts.states, cache, ids.to(device), live.to(device), chunk_size=texts.chunk_size,
             checkpointing=texts.checkpointing, write_back=False, scale=self.scale, precision=texts.precision,
         )  # fmt: skip
         own, found = distributed.all_rows(ids[live]), distributed.all_rows(rows.detach()[live.to(device)])
