@@ -274,7 +274,7 @@ class _Loop:
                 return {}
             judged = self.task.judge() if isinstance(self.task, JudgedTask) else {}
         signals = {**look(embedding), **judged}
-        if not self.collapsed:
+        if not self.collapsed and distributed.is_main():
             self.collapsed = warn_of_collapse(signals, embedding.shape, epoch)
         return signals
 
