@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from graphrep.kernels import CSR
 from graphrep.methods._lmgnn_graph import EdgeType, TextGraph
@@ -24,6 +25,7 @@ from graphrep.nn import (
     mixed_text,
     sample_batch,
 )
+from graphrep.nn._arguments import check_rate
 from graphrep.train import distributed
 
 __all__ = ["GraphSource", "JointSource", "NodeInputs", "SampledSource", "Source", "Texts", "fill", "whole_vectors"]
@@ -134,10 +136,14 @@ class NodeInputs:
         texts: where each type's texts begin.
         cache: text vectors of all types.
         device: where the rows go.
+        dropout: of text vectors and features in training.
     """
 
-    def __init__(self, graph: TextGraph, texts: Texts, cache: EmbeddingCache, device: torch.device) -> None:
+    def __init__(
+        self, graph: TextGraph, texts: Texts, cache: EmbeddingCache, device: torch.device, *, dropout: float = 0.0
+    ) -> None:
         self.graph, self.texts, self.cache, self.device = graph, texts, cache, device
+        self.dropout = check_rate(dropout, "input_dropout")
         self.x = {kind: part.to(device) for kind, part in graph.x.items()}
 
     def rows(self, kind: str, nodes: Tensor | None = None, text: Tensor | None = None) -> Tensor:
@@ -154,6 +160,15 @@ class NodeInputs:
     def all(self) -> dict[str, Tensor]:
         """Input rows of all nodes by type."""
         return {kind: self.rows(kind) for kind in self.graph.num_nodes}
+
+    def dropped(self, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same with some entries dropped; node numbers stay."""
+        if not self.dropout:
+            return rows
+        return {
+            kind: functional.dropout(part, self.dropout) if part.is_floating_point() else part
+            for kind, part in rows.items()
+        }
 
 
 def whole_vectors(model: TextGraphEncoder, inputs: NodeInputs, edges: Edges) -> dict[str, Tensor]:
@@ -176,7 +191,7 @@ class GraphSource:
     def __init__(
         self, model: TextGraphEncoder, inputs: NodeInputs, edges: Edges, reverse: Mapping[EdgeType, EdgeType]
     ) -> None:
-        self.model, self.reverse, self.inputs = model, reverse, inputs.all()
+        self.model, self.reverse, self.inputs, self.dropped = model, reverse, inputs.all(), inputs.dropped
         self.edges = {kind: part.to(inputs.device) for kind, part in edges.items()}
         self.sizes = dict(inputs.graph.num_nodes)
         self._matrices: dict[EdgeType, CSR] | None = None
@@ -185,7 +200,8 @@ class GraphSource:
         self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
     ) -> Vectors:
         """One pass over all nodes."""
-        return self._picked(self.model(self.inputs, self._without(excluded) if excluded else self.matrices), seeds)
+        edges = self._without(excluded) if excluded else self.matrices
+        return self._picked(self.model(self.dropped(self.inputs), edges), seeds)
 
     @torch.no_grad()
     def judged(self, seeds: dict[str, Tensor]) -> Vectors:
@@ -253,7 +269,7 @@ class SampledSource:
         device = self.inputs.device
         text = self._text(batch.nodes, seeds, generator)
         inputs = {kind: self.inputs.rows(kind, nodes, text.get(kind)) for kind, nodes in batch.nodes.items()}
-        z = self.model(inputs, {kind: part.to(device) for kind, part in batch.edges.items()})
+        z = self.model(self.inputs.dropped(inputs), {kind: part.to(device) for kind, part in batch.edges.items()})
         rows = {kind: z[kind][: batch.num_seeds[kind]] for kind in seeds}
         return Vectors(rows, {kind: nodes.to(device) for kind, nodes in seeds.items()})
 

@@ -126,7 +126,12 @@ class Run:
 
     def inputs(self) -> NodeInputs:
         """Input rows on the vectors as they are now."""
-        return NodeInputs(self.lesson.graph, self.texts, self.vectors(), self.device)
+        return self._inputs_on(self.vectors())
+
+    def _inputs_on(self, cache: EmbeddingCache) -> NodeInputs:
+        own = self.settings
+        dropout = own.dropout if own.input_dropout is None else own.input_dropout
+        return NodeInputs(self.lesson.graph, self.texts, cache, self.device, dropout=dropout)
 
     # ---- stages
 
@@ -190,7 +195,7 @@ class Run:
         every = torch.arange(fresh.num_nodes)
         cache.write(every, fresh.gather(every))
         source = JointSource(
-            self.model, NodeInputs(graph, self.texts, cache, self.device), graph.edges, graph.reverse,
+            self.model, self._inputs_on(cache), graph.edges, graph.reverse,
             own.num_neighbors, live_nodes=own.live_nodes, scheme=own.live_scheme, scale=own.scale_live,
             refresh_every=own.refresh_every,
         )  # fmt: skip

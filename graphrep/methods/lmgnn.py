@@ -51,6 +51,7 @@ class LMGNN(TextGraphModel):
         stages: see above.
         conv: of the network; ``"auto"``: gcn for one node type, rgcn for several. See
             :class:`~graphrep.nn.TextGraphEncoder` also for num_layers, num_bases, heads, dropout and jumping.
+        input_dropout: share of the entries of text vectors and features that are dropped; None: `dropout`.
         dim: width of the vectors; hidden_dim: of the layers before, None: the same.
         use_features: whether the graph's features join the text vectors.
         text_length: tokens per text. pooling: see :class:`~graphrep.nn.TextEncoder`.
@@ -120,6 +121,7 @@ class LMGNN(TextGraphModel):
         num_bases: int | None = None,
         heads: int = 4,
         dropout: float = 0.5,
+        input_dropout: float | None = None,
         jumping: bool = False,
         use_features: bool = True,
         text_length: int = 128,
@@ -177,6 +179,7 @@ class LMGNN(TextGraphModel):
         self.num_bases = num_bases
         self.heads = heads
         self.dropout = dropout
+        self.input_dropout = input_dropout
         self.jumping = jumping
         self.use_features = use_features
         self.text_length = text_length
