@@ -54,6 +54,7 @@ class TextBench:
         self.folder = folder
         self._words: Any = None
         self._parts: dict[tuple[str, int], NodeParts | LinkParts] = {}
+        self._vectors: dict[tuple[Any, ...], Array] = {}
 
     @property
     def protocols(self) -> list[str]:
@@ -77,6 +78,13 @@ class TextBench:
             make = link_parts if protocol == "link" else node_parts
             self._parts[key] = make(self.graph, shares=PROTOCOLS[protocol], seed=seed)
         return self._parts[key]
+
+    def vectors(self, model: Any) -> Array:
+        """(N, h) unit vectors of the frozen language model of an estimator, encoded once."""
+        key = (model.lm, model.text_length, model.pooling, None if model.lm else model.seed)
+        if key not in self._vectors:
+            self._vectors[key] = _frozen(model, self.texts)
+        return self._vectors[key]
 
 
 def lmgnn_params(variant: Any, settings: Mapping[str, Any], changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -144,7 +152,7 @@ def _one(
         return {"": _of_rows(data.words, data, parts)}
     model = _model(method, params, seed, data, link=isinstance(parts, LinkParts))
     if method == "lm":
-        return {"": _of_rows(_vectors(model, data), data, parts)}
+        return {"": _of_rows(data.vectors(model), data, parts)}
     if isinstance(parts, LinkParts):
         model.fit(parts.data)
         found = judge_links("", model.score, parts.pos, parts.tails)
@@ -217,18 +225,18 @@ def _lm_name(params: Mapping[str, Any]) -> str:
     return folder.parent.name if folder.name == "model" else folder.name
 
 
-def _vectors(model: Any, data: TextBench) -> Array:
-    """Unit vectors of the frozen language model."""
+def _frozen(model: Any, texts: list[str]) -> Array:
     from graphrep.data import TextTable
     from graphrep.nn import TextEncoder, encode_texts, small_bert
 
     if model.lm is None:
-        made = small_bert(data.texts, seed=model.seed, max_length=model.text_length)
-        encoder, tokenizer = TextEncoder(made.model), made.tokenizer
+        made = small_bert(texts, seed=model.seed, max_length=model.text_length)
+        encoder, tokenizer = TextEncoder(made.model, pooling=model.pooling), made.tokenizer
     else:
-        encoder, tokenizer = TextEncoder(model.lm, train_layers=0), TextEncoder.load_tokenizer(model.lm)
-    table = TextTable.from_texts(data.texts, tokenizer, max_length=model.text_length)
-    return _unit(np.asarray(encode_texts(encoder, table, precision="bfloat16").float()))
+        encoder = TextEncoder(model.lm, train_layers=0, pooling=model.pooling)
+        tokenizer = TextEncoder.load_tokenizer(model.lm)
+    table = TextTable.from_texts(texts, tokenizer, max_length=model.text_length)
+    return _unit(np.asarray(encode_texts(encoder, table, precision=model.precision).float()))
 
 
 def _value(row: Mapping[str, Any], column: str, kind: str = "") -> float | None:

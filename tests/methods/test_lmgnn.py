@@ -13,6 +13,8 @@ import torch
 
 pytest.importorskip("transformers")
 
+from lmgnn_cases import KILLED, LONG, NODES, graph, model, texts, tokens, typed_graph
+
 from graphrep import Graph
 from graphrep.data import LinkSplit, split_edges, split_nodes
 from graphrep.errors import (
@@ -26,7 +28,6 @@ from graphrep.errors import (
 from graphrep.methods import LMGNN, load_model
 from graphrep.methods._lmgnn_data import lesson
 from graphrep.train import Callback, Interrupted
-from lmgnn_cases import KILLED, LONG, NODES, graph, model, texts, tokens, typed_graph
 
 
 def falls(losses: list[float]) -> bool:

@@ -137,9 +137,7 @@ def _plain_table(graph: Graph, path: Path, column: str | None) -> tuple[Graph, l
     if without:
         there = set(names)
         some = ", ".join([str(name) for name in ids.tolist() if str(name) not in there][:3])
-        notes.append(
-            f"{grouped(without)} nodes of the edges are not in {path.name} ({some}, ...): their text is empty."
-        )
+        notes.append(f"{grouped(without)} nodes of the edges, such as {some}, are not in {path.name}: no text.")
     return bigger.replace(text=texts.tolist(), **_labels(bigger, rows, found)), notes
 
 
