@@ -46,6 +46,17 @@ def test_every_stage_takes_the_course_of_one_process(found: Found, name: str, tm
     close(first["embedding"], expected["embedding"])
 
 
+def test_sharded_layers_take_the_course_of_whole_ones(found: Found, tmp_path: Path) -> None:
+    """Layers in parts, passes of three texts, a cache that is encoded again within the stage."""
+    expected = lmgnn_scenarios.sharded(tmp_path)
+    assert found[0]["sharded"] == found[1]["sharded"]
+    for stage, losses in expected["losses"].items():
+        close(found[0]["sharded"]["losses"][stage], losses)
+    close(found[0]["sharded"]["embedding"], expected["embedding"])
+    assert found[0]["sharded"]["whole"]
+    assert found[0]["sharded"]["classes"] == lmgnn_scenarios.NODES
+
+
 def test_process_without_live_text_does_not_hold_up_the_others(found: Found) -> None:
     assert [part["idle"] for part in found] == [{"finite": True}] * 2
 
