@@ -106,11 +106,12 @@ class Run:
         part = copy.deepcopy(whole)
         layers = list(layer_list(part.model)[1])
         distributed.wrap(part, "fsdp", layers=layers, methods=("lower", "upper"))
-        self.texts.encoder = part
+        self.texts.encoder, device = part, whole.device
+        whole.to("cpu")  # where it costs nothing that the shares need
         try:
             yield
         finally:
-            self.texts.encoder = whole
+            self.texts.encoder = whole.to(device)
         whole.load_state_dict(distributed.full_state(part))
 
     def vectors(self) -> EmbeddingCache:
