@@ -29,6 +29,7 @@ from graphrep.cli.options import (
     Threads,
     Verbose,
 )
+from graphrep.cli.processes import alone
 
 __all__ = ["train"]
 
@@ -138,19 +139,22 @@ def train(
     }
     texting = {"lm": lm, "stages": stages, "live_nodes": live_nodes, "task": task}
     if method_of(method, recipe, config, resume) == "lmgnn":
+        from graphrep.cli.processes import joined
         from graphrep.cli.texting.job import Options, lmgnn_run
 
         options["params"] |= texting
         options["lmgnn"] = {"shares": shares}
-        lmgnn_run(
-            console,
-            layers=(options, {"params": parse_sets(sets)}),
-            recipe_name=recipe,
-            config=config,
-            resume=resume,
-            options=Options(run_dir, save_config, 30.0 if checkpoint is None else checkpoint, report, dry_run),
-        )
+        with joined(console) as heard:
+            lmgnn_run(
+                heard,
+                layers=(options, {"params": parse_sets(sets)}),
+                recipe_name=recipe,
+                config=config,
+                resume=resume,
+                options=Options(run_dir, save_config, 30.0 if checkpoint is None else checkpoint, report, dry_run),
+            )
         return
+    alone(method)
     refuse_others({**texting, "shares": shares})
     from graphrep.cli.embedding import Outputs, embed_run
 

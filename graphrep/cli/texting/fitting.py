@@ -94,7 +94,7 @@ def fit_stages(
         Stopped: Ctrl-C; the state is saved, and the text says how to go on.
         DivergedError: NaN; the message names the file with the last good weights.
     """
-    from graphrep.train import Interrupted
+    from graphrep.train import Interrupted, distributed
 
     state = folder.checkpoint
     with (
@@ -108,7 +108,7 @@ def fit_stages(
                 callbacks=[progress],
                 checkpoint=state,
                 checkpoint_every=checkpoint_every,
-                resume=state.exists(),
+                resume=distributed.from_main(state.exists()),
                 rescue=folder.path / "model.safetensors",
                 should_stop=lambda: stop.wanted,
             )

@@ -14,6 +14,7 @@ import numpy as np
 from graphrep.cli.console import Console
 from graphrep.cli.graphs import short_name
 from graphrep.cli.plan import check_memory
+from graphrep.cli.processes import follow
 from graphrep.cli.runs import RunFolder, write_text
 from graphrep.cli.settings import Settings, parse_shares, to_toml
 from graphrep.cli.system import use_threads
@@ -26,6 +27,7 @@ from graphrep.cli.texting.texts import class_names
 from graphrep.cli.texting.wanted import build, find_texted, gather
 from graphrep.data import Graph, HeteroGraph
 from graphrep.data.check import grouped
+from graphrep.train.distributed import is_main
 
 __all__ = ["Job", "Options", "lmgnn_run"]
 
@@ -142,9 +144,12 @@ def lmgnn_run(
     parts = _parts(settings, graph, task)
     console.say(f"  {task}: {parts.line()}")
     where = options.run_dir or resume or Path("runs") / f"train-lmgnn-{name}"
-    speed = _estimate(console, settings, model, graph)
+    speed = _estimate(console, settings, model, graph) if is_main() else None
     if options.dry_run:
         show_plan(console, settings, model, where, speed)
+        return
+    if not is_main():
+        follow(console, model, checkpoint=where / "checkpoint", **_learned(graph, parts))
         return
     if options.save_config:
         write_text(options.save_config, to_toml(settings))
@@ -195,12 +200,18 @@ def _estimate(console: Console, settings: Settings, model: Any, graph: Graph | H
     return speed
 
 
+def _learned(graph: Graph | HeteroGraph, parts: NodeParts | LinkParts) -> dict[str, Any]:
+    """What the estimator is fitted on."""
+    if isinstance(parts, LinkParts):
+        return {"data": parts.data, "splits": None}
+    return {"data": graph, "splits": parts.splits}
+
+
 def _train(console: Console, job: Job, speed: Speed | None, checkpoint_every: float) -> None:
     started = time.perf_counter()
     by_stage = fit_stages(
-        console, job.model, job.parts.data if isinstance(job.parts, LinkParts) else job.graph, job.folder,
-        checkpoint_every=checkpoint_every, splits=job.parts.splits if isinstance(job.parts, NodeParts) else None,
-        num_tokens=None if speed is None else speed.tokens,
+        console, job.model, folder=job.folder, checkpoint_every=checkpoint_every,
+        num_tokens=None if speed is None else speed.tokens, **_learned(job.graph, job.parts),
     )  # fmt: skip
     job.seconds |= by_stage
     job.seconds["train"] = time.perf_counter() - started
