@@ -17,7 +17,9 @@ __all__ = ["bench"]
 def bench(
     suite: Annotated[
         str,
-        typer.Argument(metavar="SUITE", help="contrastive | planetoid | clustering | recommend | hetero | linkpred"),
+        typer.Argument(
+            metavar="SUITE", help="contrastive | planetoid | clustering | recommend | hetero | linkpred | lmgnn"
+        ),
     ],
     *,
     datasets: Annotated[
@@ -48,6 +50,7 @@ def bench(
     Examples
       graphrep bench contrastive --datasets cora --runs 10
       graphrep bench contrastive --methods grace,gca,costa --set epochs=100 -o quick.json
+      graphrep bench lmgnn --methods tfidf,frozen --set protocols=link --runs 6
       graphrep bench hetero --datasets acm --methods meow,ablations --runs 5
     """  # noqa: D301
     from graphrep.cli.benching import SUITES, run_suite

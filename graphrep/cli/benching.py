@@ -14,6 +14,7 @@ import numpy as np
 from graphrep.cli.benching_clusters import cluster_line, cluster_run, cluster_table
 from graphrep.cli.benching_hetero import hetero_line, hetero_run, hetero_table
 from graphrep.cli.benching_linkpred import LinkBench, linkpred_line, linkpred_run, linkpred_table
+from graphrep.cli.benching_lmgnn import TextBench, lmgnn_line, lmgnn_params, lmgnn_run, lmgnn_table
 from graphrep.cli.benching_recommend import find_interactions, recommend_line, recommend_run, recommend_table
 from graphrep.cli.benching_suites import SUITES, Suite, Variant
 from graphrep.cli.console import Console, to_json
@@ -85,7 +86,7 @@ def run_suite(
     started = time.perf_counter()
     for number, job in enumerate(todo, start=1):
         if job.dataset not in graphs:
-            graphs = {job.dataset: _data(job.dataset, suite, data_dir)}
+            graphs = {job.dataset: _data(job.dataset, suite, data_dir, out)}
         row = _judged(job, graphs[job.dataset], suite)
         rows.append(row)
         write_text(out, to_json({**head, "rows": rows}, indent=1) + "\n")
@@ -100,13 +101,15 @@ def run_suite(
     console.finish({**head, "rows": rows}, path=out)
 
 
-def _data(dataset: str, suite: Suite, data_dir: Path | None) -> Any:
+def _data(dataset: str, suite: Suite, data_dir: Path | None, out: Path) -> Any:
     if suite.task == "recommend":
         return find_interactions(dataset, data_dir)
     if suite.task == "hetero":
         return find_typed(dataset, data_dir=data_dir)
     if suite.task == "linkpred":
         return LinkBench(dataset, data_dir)
+    if suite.task == "lmgnn":
+        return TextBench(dataset, data_dir, out.with_name(f"{out.stem}-vectors"))
     return find_graph(dataset, data_dir=data_dir)
 
 
@@ -115,6 +118,8 @@ def _judged(job: _Job, data: Any, suite: Suite) -> dict[str, Any]:
         return _run(job, data, suite.protocols)
     if suite.task == "linkpred":
         return {**job.key, "method": job.variant.method, **linkpred_run(job.variant.method, job.params, data)}
+    if suite.task == "lmgnn":
+        return {**job.key, "method": job.variant.method, **lmgnn_run(job.variant.method, job.params, data)}
     method = METHODS[job.variant.method].load()
     defaults = method._parameters()
     counted = {name: whole_numbers(value, defaults.get(name)) for name, value in job.params.items()}
@@ -129,6 +134,9 @@ def _judged(job: _Job, data: Any, suite: Suite) -> dict[str, Any]:
 
 
 def _params(variant: Variant, dataset: str, changes: Mapping[str, Any], suite: Suite, seed: int) -> dict[str, Any]:
+    if suite.task == "lmgnn":
+        known = Variant(variant.label, "lmgnn")
+        return lmgnn_params(variant, _settings(known, dataset), changes, seed)
     params = {**_settings(variant, dataset), **_taken(changes, variant, suite), "seed": seed}
     if suite.task == "recommend" and "seed" not in METHODS[variant.method].load()._parameters():
         del params["seed"]  # nothing about the most popular items is random
@@ -214,7 +222,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 _LINES = {
     "embed": _line, "cluster": cluster_line, "recommend": recommend_line, "hetero": hetero_line,
-    "linkpred": linkpred_line,
+    "linkpred": linkpred_line, "lmgnn": lmgnn_line,
 }  # fmt: skip
 
 
@@ -233,6 +241,8 @@ def _table(
         return hetero_table(datasets, [variant.label for variant in variants], rows, recipes)
     if suite.task == "linkpred":
         return linkpred_table(datasets, variants, rows)
+    if suite.task == "lmgnn":
+        return lmgnn_table(datasets, variants, rows)
     columns = [f"{name}: micro-F1 | macro-F1" for name in suite.protocols]
     head = ["data set", "method", "seeds", *" | ".join(columns).split(" | "), "published", "s / epoch", "peak GiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -37,7 +37,7 @@ class Suite:
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
     protocols: tuple[str, ...] = ()  # of embeddings
-    task: str = "embed"  # or "cluster", "recommend", "hetero", "linkpred": what is judged
+    task: str = "embed"  # or "cluster", "recommend", "hetero", "linkpred", "lmgnn": what is judged
 
 
 def _with_pot(method: str, title: str, weight: float) -> tuple[Variant, ...]:
@@ -46,6 +46,7 @@ def _with_pot(method: str, title: str, weight: float) -> tuple[Variant, ...]:
 
 
 _MASKED = {"drop_edge_rates": [0.2, 0.4], "drop_feature_rates": [0.3, 0.4], "temperature": 0.4}
+_FROZEN = "frozen LM + GCN"
 _SOUND = {"pot": True, "pot_weight": 0.4, "pot_bound": "best"}
 SUITES: dict[str, Suite] = {
     "contrastive": Suite(
@@ -135,5 +136,24 @@ SUITES: dict[str, Suite] = {
         methods=("ncn", "ncnc", "ablations", "heuristics", "fastrp", "deepwalk"),
         datasets=("cora", "citeseer", "usair", "celegans", "ns", "pb", "power", "yeast", "ecoli", "facebook"),
         task="linkpred",
+    ),
+    "lmgnn": Suite(
+        variants={
+            "tfidf": (
+                Variant("TF-IDF, no graph", "tfidf"),
+                Variant("TF-IDF + GCN", "tfidf-gnn", {"conv": "gcn"}, _FROZEN),
+            ),
+            "frozen": (
+                Variant("frozen LM, no graph", "lm"),
+                Variant(_FROZEN, "lmgnn", {"stages": ["gnn"], "conv": "gcn"}),
+            ),
+            "sage": (Variant("frozen LM + SAGE", "lmgnn", {"stages": ["gnn"], "conv": "sage"}, _FROZEN),),
+            "stage1": (Variant("LM trained + GCN", "lmgnn", {"stages": ["lm", "gnn"], "conv": "gcn"}, _FROZEN),),
+            "joint": (Variant("joint", "lmgnn", {"stages": ["lm", "gnn", "joint"], "conv": "gcn"}, _FROZEN),),
+            "glem": (Variant("GLEM", "lmgnn", {"stages": ["lm", "gnn", "glem"], "conv": "gcn"}, _FROZEN),),
+        },
+        methods=("tfidf", "frozen", "sage", "stage1", "joint", "glem"),
+        datasets=("cora_text",),
+        task="lmgnn",
     ),
 }

@@ -79,6 +79,10 @@ def embed(
         Path | None,
         typer.Option("--model", metavar="DIR", help="apply the trained model in this folder"),
     ] = None,
+    cold: Annotated[
+        str | None,
+        typer.Option("--cold", metavar="FILE[:COLUMN]", help="with --model of lmgnn: new texts, which have no links"),
+    ] = None,
     report: Annotated[bool, typer.Option("--report", help="write report.html into the run's folder")] = False,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="draw the embedding (png, pdf; graphrep[viz])")
@@ -100,6 +104,7 @@ def embed(
       graphrep embed blogcatalog --recipe fastrp/blogcatalog
       graphrep embed library --method meow --set metapaths=PAP,PVP
       graphrep embed new.npz --model runs/train-grace-old
+      graphrep embed --cold texts.csv --model runs/train-lmgnn-papers
       graphrep embed --resume runs/embed-edges
 
     Later beats earlier: recipe, config file, options, --set.
@@ -135,6 +140,15 @@ def embed(
             "dtype": precision,
         },
     }
+    if cold is not None:
+        from graphrep.cli.texting.apply import embed_cold
+
+        if graph is not None:
+            from graphrep.errors import GraphrepError
+
+            raise GraphrepError("--cold embeds texts that are in no graph.", hint="leave out GRAPH")
+        embed_cold(console, cold, model, out=out, out_format=out_format, threads=threads)
+        return
     if model is not None:
         from graphrep.cli.applying import apply_model
 

@@ -126,6 +126,10 @@ def _find(settings: Settings) -> Graph | HeteroGraph:
         from graphrep.cli.features import with_features
 
         graph = with_features(graph, str(run["features"]), seed=int(settings["params"].get("seed", 0)))
+    if run.get("text"):
+        from graphrep.cli.texting.texts import with_texts
+
+        graph, _ = with_texts(graph, str(run["text"]), str(run["graph"]))
     return graph
 
 

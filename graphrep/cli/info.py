@@ -20,6 +20,7 @@ __all__ = ["EXTRAS", "info"]
 # extra -> (the modules it brings, what they are for)
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "text": (("transformers",), "text-attributed graphs"),
+    "lora": (("peft",), "low-rank adapters of language models"),
     "ogb": (("ogb", "pandas"), "OGB data sets and evaluators"),
     "ann": (("faiss",), "nearest neighbours above a million nodes"),
     "leiden": (("leidenalg",), "communities by the Leiden method"),

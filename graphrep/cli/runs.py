@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -92,7 +93,10 @@ class RunFolder:
         """Removes saved states, whole or half-written, from a run folder."""
         for pattern in ("checkpoint", ".checkpoint.*.tmp"):  # the latter: what a killed process was writing
             for leftover in path.glob(pattern):
-                leftover.unlink(missing_ok=True)
+                if leftover.is_dir():  # of a training in stages
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink(missing_ok=True)
 
     def log(self, text: str) -> None:
         """Appends one line to log.txt."""

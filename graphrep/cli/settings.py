@@ -32,6 +32,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "deterministic",
         "data_dir",
         "features",
+        "text",
     ),
     "read": (
         "source",
@@ -75,6 +76,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "heart_links",
         "pair_score",
     ),
+    "lmgnn": ("shares",),
     "eval": (
         "protocol",
         "C",

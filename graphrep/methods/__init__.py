@@ -49,6 +49,7 @@ _NAMES = {
     "SkipGramEstimator": "skipgram",
     "SmoothedKMeans": "smooth",
     "SpectralClustering": "spectral_clustering",
+    "TextGraphContrast": "text_graph_contrast",
     "TrainedEstimator": "trained",
     "TrainedRecommender": "trained_recommender",
     "TwoViewEstimator": "two_view",

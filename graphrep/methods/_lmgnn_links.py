@@ -91,8 +91,8 @@ class LinkObjective:
         """Both ends and the pools."""
         source, _, target = self.links[batch.number].kind
         pairs = distributed.shard(batch.pairs, dim=1)
-        ends = [(source, pairs[0]), (target, pairs[1]), (target, batch.pools[1])]
-        return by_type([*ends, (source, batch.pools[0])])
+        back, forward = (distributed.shard(pool) for pool in batch.pools)  # every process computes a part of the pool
+        return by_type([(source, pairs[0]), (target, pairs[1]), (target, forward), (source, back)])
 
     def excluded(self, batch: _LinkBatch) -> dict[EdgeType, Tensor]:
         """The links of the batch, whose own edges would give them away."""

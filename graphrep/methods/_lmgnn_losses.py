@@ -139,11 +139,11 @@ class NodeObjective:
 
     def loss(self, vectors: Vectors, batch: Tensor) -> Tensor:
         """Cross-entropy on the labels, or on labels and guesses."""
-        nodes = distributed.shard(batch)
+        nodes = distributed.shard(batch, equal=self.pseudo is not None)
         logits = self.head(vectors.at(self.kind, nodes))
         y = self.y[nodes].to(logits.device)
         if self.pseudo is None:
-            return functional.cross_entropy(logits.float(), y)
+            return _mean_loss(logits, y)
         guesses, gold = self.pseudo.probabilities[nodes].to(logits.device), self.gold[nodes].to(logits.device)
         return pseudo_label_loss(logits, y, guesses, gold, alpha=self.pseudo.weight)
 
@@ -200,9 +200,9 @@ class PairObjective:
 
     def loss(self, vectors: Vectors, batch: Tensor) -> Tensor:
         """Cross-entropy."""
-        some = distributed.shard(batch)
+        some = distributed.shard(batch, equal=False)
         logits = self.logits(vectors, self.pairs[:, some])
-        return functional.cross_entropy(logits.float(), self.y[some].to(logits.device))
+        return _mean_loss(logits, self.y[some].to(logits.device))
 
     def logits(self, vectors: Vectors, pairs: Tensor) -> Tensor:
         """(B, C) of (2, B) pairs."""
@@ -234,6 +234,13 @@ def by_type(parts: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
 def batch_count(rows: Tensor, size: int) -> int:
     """Batches of at most `size`, of equal size to within one."""
     return max(1, -(-len(rows) // size))
+
+
+def _mean_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy over the rows of all processes, of which this one may have fewer than others, or none."""
+    if distributed.world_size() == 1:
+        return functional.cross_entropy(logits.float(), y)
+    return distributed.mean_over_all(functional.cross_entropy(logits.float(), y, reduction="none"))
 
 
 def _accuracy(logits: Tensor, y: Tensor) -> Mapping[str, float]:

@@ -63,7 +63,7 @@ class TextGraphModel(TrainedEstimator):
         self._check_graph(found)
         texts = texts_of(self, self.encoder_, self.tokenizer_, found.text)
         cache = EmbeddingCache(len(texts.table), self.encoder_.dim, device=self.device)
-        fill(cache, texts)
+        fill(cache, texts, alone=True)
         if not self._has_network:
             rows = texts.rows(found.target, torch.arange(found.num_nodes[found.target]))
             alone: Tensor = cache.gather(rows).float()
@@ -120,7 +120,7 @@ class TextGraphModel(TrainedEstimator):
             self, self.encoder_, self.tokenizer_, {kind: np.asarray(list(texts), dtype=np.dtypes.StringDType())}
         )
         cache = EmbeddingCache(len(found.table), self.encoder_.dim, device=self.device)
-        fill(cache, found)
+        fill(cache, found, alone=True)
         rows: Tensor = cache.gather(torch.arange(len(found.table))).float()
         if not self._has_network:
             return rows.cpu()

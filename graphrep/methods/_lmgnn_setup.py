@@ -34,6 +34,7 @@ _CHOICES = {
     "pair_head": ("concat", "product"),
     "precision": ("float32", "bfloat16", "auto"),
     "layer_cache": (True, False),
+    "parallel": ("ddp", "fsdp"),
 }
 _COUNTS = (
     "dim", "num_layers", "text_length", "lm_epochs", "lm_batch_size", "links_per_step", "joint_epochs", "rounds",

@@ -26,6 +26,7 @@ from graphrep.nn import (
     sample_batch,
 )
 from graphrep.nn._arguments import check_rate
+from graphrep.nn.live_text import passes
 from graphrep.train import distributed
 
 __all__ = ["GraphSource", "JointSource", "NodeInputs", "SampledSource", "Source", "Texts", "fill", "whole_vectors"]
@@ -80,12 +81,26 @@ class Texts:
     def encode(self, kind: str, nodes: Tensor) -> Tensor:
         """(n, h) with gradient."""
         live = torch.arange(len(nodes), device=self.encoder.device)
-        rows = self.rows(kind, nodes).to(self.encoder.device)
+        return self.mixed(_Uncached(), self.rows(kind, nodes), live)
+
+    def mixed(self, cache: Any, rows: Tensor, live: Tensor, *, scale: bool = False) -> Tensor:
+        """:func:`graphrep.nn.mixed_text` of rows of the table, as all processes together can call it."""
         options: dict[str, Any] = {"chunk_size": self.chunk_size, "checkpointing": self.checkpointing}
-        found: Tensor = mixed_text(
-            self.encoder, self.states, _Uncached(), rows, live, write_back=False, precision=self.precision, **options
-        )
+        options |= {"write_back": False, "precision": self.precision}
+        idle = self._idle_calls(rows[live.cpu()])
+        rows, live = rows.to(self.encoder.device), live.to(self.encoder.device)
+        found: Tensor = mixed_text(self.encoder, self.states, cache, rows, live, scale=scale, **options)
+        one = torch.zeros(1, dtype=torch.int64, device=self.encoder.device)
+        for _ in range(idle):
+            found = found + 0.0 * mixed_text(self.encoder, self.states, _Uncached(), one, one, **options).sum()
         return found
+
+    def _idle_calls(self, texts: Tensor) -> int:
+        """Calls for nothing, by which a process with fewer texts keeps up with the others where layers are sharded."""
+        if not any(distributed.is_sharded(p) for p in self.encoder.parameters()):
+            return 0
+        calls = passes(self.states, texts, chunk_size=self.chunk_size)
+        return distributed.largest(calls) - calls
 
     def vectors(
         self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
@@ -113,11 +128,19 @@ class _Uncached:
 
 
 def fill(
-    cache: EmbeddingCache, texts: Texts, progress: Any = None, should_stop: Callable[[], bool] | None = None
+    cache: EmbeddingCache,
+    texts: Texts,
+    progress: Any = None,
+    should_stop: Callable[[], bool] | None = None,
+    *,
+    alone: bool = False,
 ) -> None:
-    """Encodes the rows that a cache lacks; in several processes each a share."""
-    options: dict[str, Any] = {"precision": texts.precision, "max_tokens": texts.max_tokens}
-    fill_cache(texts.encoder, texts.table, cache, progress=progress, should_stop=should_stop, **options)
+    """Encodes the rows that a cache lacks; in several processes each a share, unless this one is `alone` here."""
+    options: dict[str, Any] = {"precision": texts.precision, "max_tokens": texts.max_tokens, "progress": progress}
+    if alone:
+        encode_texts(texts.encoder, texts.table, out=cache, **options)
+    else:
+        fill_cache(texts.encoder, texts.table, cache, should_stop=should_stop, **options)
 
 
 class NodeInputs:
@@ -308,29 +331,34 @@ class JointSource(SampledSource):
         super().__init__(model, inputs, edges, reverse, num_neighbors)
         self.live_nodes, self.scheme, self.scale, self.refresh_every = live_nodes, scheme, scale, refresh_every
         self.live = 0  # in the last step
+        self._idle: Tensor | float = 0.0
+
+    def vectors(
+        self, seeds: dict[str, Tensor], excluded: dict[EdgeType, Tensor], generator: torch.Generator
+    ) -> Vectors:
+        """The seeds' vectors on a fresh sample."""
+        found = super().vectors(seeds, excluded, generator)
+        return Vectors({kind: rows + self._idle for kind, rows in found.rows.items()}, found.ids)
 
     def _text(
         self, nodes: dict[str, Tensor], seeds: dict[str, Tensor], generator: torch.Generator
     ) -> dict[str, Tensor]:
         texts, cache = self.inputs.texts, self.inputs.cache
         kinds = [kind for kind in nodes if kind in texts.starts and len(nodes[kind])]
-        if not kinds:
-            return {}
-        ids = torch.cat([texts.rows(kind, nodes[kind]) for kind in kinds])
+        ids = torch.cat([torch.empty(0, dtype=torch.int64), *(texts.rows(kind, nodes[kind]) for kind in kinds)])
         firsts = [texts.rows(kind, seeds[kind].cpu()) for kind in kinds if kind in seeds]
         wanted = torch.cat(firsts) if firsts else ids[:0]
         live = choose_live(wanted, ids, self.live_nodes, generator=generator, scheme=self.scheme)
         self.live = len(live)
         device = texts.encoder.device
-        rows = mixed_text(
-            texts.encoder, texts.states, cache, ids.to(device), live.to(device), chunk_size=texts.chunk_size,
-            checkpointing=texts.checkpointing, write_back=False, scale=self.scale, precision=texts.precision,
-        )  # fmt: skip
+        rows = texts.mixed(cache, ids, live, scale=self.scale)
+        # without a text here the others' layers still wait for this process's backward pass
+        self._idle = 0.0 if kinds else 0.0 * rows.sum()
         own, found = distributed.all_rows(ids[live]), distributed.all_rows(rows.detach()[live.to(device)])
         distinct, first = _first_of_each(own)
         cache.write(distinct, found[first.to(found.device)])
         cache.tick()
-        return dict(zip(kinds, rows.split([len(nodes[kind]) for kind in kinds]), strict=True))
+        return dict(zip(kinds, torch.split(rows, [len(nodes[kind]) for kind in kinds]), strict=True))
 
     def refresh(self, progress: Any = None) -> None:
         """Encodes all texts again with the encoder as it is."""

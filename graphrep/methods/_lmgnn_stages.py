@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,26 @@ class Run:
         for stage in self.settings.stages:
             {"lm": self._lm, "gnn": self._gnn, "joint": self._joint, "glem": self._glem}[stage]()
 
+    @contextmanager
+    def _shared_out(self) -> Iterator[None]:
+        """Within the block the language model's layers are sharded, where that is wanted; afterwards it is whole."""
+        whole = self.texts.encoder
+        if self.settings.parallel != "fsdp" or distributed.world_size() == 1:
+            yield
+            return
+        if not isinstance(whole.model, nn.Module):
+            raise GraphrepError("lm is a function, which cannot be sharded.", hint='parallel="ddp"')
+        part = copy.deepcopy(whole)
+        layers = list(layer_list(part.model)[1])
+        distributed.wrap(part, "fsdp", layers=layers, methods=("lower", "upper"))
+        self.texts.encoder, device = part, whole.device
+        whole.to("cpu")  # where it costs nothing that the shares need
+        try:
+            yield
+        finally:
+            self.texts.encoder = whole.to(device)
+        whole.load_state_dict(distributed.full_state(part))
+
     def vectors(self) -> EmbeddingCache:
         """Text vectors by the encoder as it is; in a folder, what is there already is not computed again.
 
@@ -136,16 +158,18 @@ class Run:
     # ---- stages
 
     def _lm(self, pseudo: Pseudo | None = None, name: str = "lm") -> None:
-        own, encoder = self.settings, self.texts.encoder
-        objective = self._text_objective(pseudo)
-        parts = Trained({"encoder": encoder, "head": objective.head})
-        groups = decay_groups(encoder, 1.0, _LM_DECAY) + decay_groups(objective.head, _HEAD_LR / own.lm_lr, _LM_DECAY)
-        judge = not isinstance(objective, LinkObjective) and objective.judged() is not None
-        task, pieces = self._task(name, parts, self.texts, objective, groups, _LM_PIECE)
-        if not self._taken_back(name, task):
-            self.texts.states = self._lower_states(objective)
-            self._train(name, task, self._lm_config(own.lm_epochs * pieces, own.lm_lr, pieces if judge else 0))
-            self.texts.states = self.texts.table
+        with self._shared_out():
+            own, encoder = self.settings, self.texts.encoder
+            objective = self._text_objective(pseudo)
+            parts = Trained({"encoder": encoder, "head": objective.head})
+            groups = decay_groups(encoder, 1.0, _LM_DECAY)
+            groups += decay_groups(objective.head, _HEAD_LR / own.lm_lr, _LM_DECAY)
+            judge = not isinstance(objective, LinkObjective) and objective.judged() is not None
+            task, pieces = self._task(name, parts, self.texts, objective, groups, _LM_PIECE)
+            if not self._taken_back(name, task):
+                self.texts.states = self._lower_states(objective)
+                self._train(name, task, self._lm_config(own.lm_epochs * pieces, own.lm_lr, pieces if judge else 0))
+                self.texts.states = self.texts.table
         self._cache = None
 
     def _lower_states(self, objective: Objective) -> Any:
@@ -156,7 +180,7 @@ class Run:
             return self.texts.table
         batches = objective.batches(torch.Generator().manual_seed(own.seed))
         read = sum(len(nodes) for batch in batches for nodes in objective.seeds(batch).values())
-        if own.lm_epochs * read < _PAYS * len(self.texts.table):
+        if distributed.from_main(own.lm_epochs * read < _PAYS * len(self.texts.table)):
             return self.texts.table
         self._told("encode")
         path = None if self.options.folder is None else self.options.folder / "lower-states"
@@ -187,25 +211,27 @@ class Run:
         self._train(name, task, config)
 
     def _joint(self) -> None:
-        own, graph, encoder = self.settings, self.lesson.graph, self.texts.encoder
+        own, graph = self.settings, self.lesson.graph
         fresh = self.vectors()
-        cache = EmbeddingCache(
-            fresh.num_nodes, fresh.dim, device=self.device
-        )  # rows in a folder keep what their key says
-        every = torch.arange(fresh.num_nodes)
-        cache.write(every, fresh.gather(every))
-        source = JointSource(
-            self.model, self._inputs_on(cache), graph.edges, graph.reverse,
-            own.num_neighbors, live_nodes=own.live_nodes, scheme=own.live_scheme, scale=own.scale_live,
-            refresh_every=own.refresh_every,
-        )  # fmt: skip
-        objective = self._objective(own.batch_size or own.lm_batch_size)
-        parts = {"encoder": encoder, "graph": self.model, "head": self.head, "cache": CacheRows(cache)}
-        groups = decay_groups(encoder, own.lm_lr / own.joint_lr, _LM_DECAY)
-        groups += decay_groups(self.model, 1.0, own.weight_decay) + decay_groups(self.head, 1.0, own.weight_decay)
-        task, pieces = self._task("joint", Trained(parts), source, objective, groups, _LM_PIECE)
-        judge = objective.judged() is not None
-        self._train("joint", task, self._lm_config(own.joint_epochs * pieces, own.joint_lr, pieces if judge else 0))
+        with self._shared_out():
+            encoder = self.texts.encoder
+            cache = EmbeddingCache(
+                fresh.num_nodes, fresh.dim, device=self.device
+            )  # rows in a folder keep what their key says
+            every = torch.arange(fresh.num_nodes)
+            cache.write(every, fresh.gather(every))
+            source = JointSource(
+                self.model, self._inputs_on(cache), graph.edges, graph.reverse,
+                own.num_neighbors, live_nodes=own.live_nodes, scheme=own.live_scheme, scale=own.scale_live,
+                refresh_every=own.refresh_every,
+            )  # fmt: skip
+            objective = self._objective(own.batch_size or own.lm_batch_size)
+            parts = {"encoder": encoder, "graph": self.model, "head": self.head, "cache": CacheRows(cache)}
+            groups = decay_groups(encoder, own.lm_lr / own.joint_lr, _LM_DECAY)
+            groups += decay_groups(self.model, 1.0, own.weight_decay) + decay_groups(self.head, 1.0, own.weight_decay)
+            task, pieces = self._task("joint", Trained(parts), source, objective, groups, _LM_PIECE)
+            judge = objective.judged() is not None
+            self._train("joint", task, self._lm_config(own.joint_epochs * pieces, own.joint_lr, pieces if judge else 0))
         self._cache = None
 
     def _glem(self) -> None:
@@ -325,9 +351,10 @@ class Run:
             resume=options.resume, rescue=options.rescue, should_stop=options.should_stop,
         )  # fmt: skip
         self.histories[name] = history
+        tensors = {} if result is None else distributed.full_state(task.module)
         if result is not None and state is not None and distributed.is_main():
             facts = {"graphrep": _FORMAT, "fingerprint": task.fingerprint(), "history": json.dumps(history.to_dict())}
-            write_tensors(result, dict(task.module.state_dict()), facts)
+            write_tensors(result, tensors, facts)
             state.unlink(missing_ok=True)
         distributed.barrier()
 
@@ -345,7 +372,7 @@ def _restored(path: Path, task: StageTask) -> History:
             f"{task.fingerprint()}.",
             hint="the graph and the settings of the interrupted run, or a new folder",
         )
-    task.module.load_state_dict(tensors)
+    distributed.load_full_state(task.module, tensors)
     return History.from_dict(json.loads(facts["history"]))
 
 

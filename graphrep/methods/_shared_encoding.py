@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphrep.data.text_table import length_buckets
 from graphrep.nn import EmbeddingCache, TextEncoder, encode_texts
 from graphrep.nn.encoding import evaluating, half_is_faster
 from graphrep.train import Interrupted, distributed
@@ -63,11 +64,16 @@ def fill_cache(
     started, done, total = time.monotonic(), 0, int(lengths.sum())
     for part in _rounds(order, table.lengths, _ROUND * max_tokens * distributed.world_size()):
         own = distributed.shard(part, equal=False)
-        rows = torch.empty(0, cache.dim, device=encoder.device)
+        rows, idle = torch.empty(0, cache.dim, device=encoder.device), 0
+        if any(distributed.is_sharded(p) for p in encoder.parameters()):  # which all processes must call equally often
+            calls = len(length_buckets(table.lengths[own], max_tokens))
+            idle = distributed.largest(calls) - calls
         if len(own):
             found = encode_texts(encoder, table, index=own, precision=precision, max_tokens=max_tokens)
             assert isinstance(found, Tensor)
             rows = found
+        for _ in range(idle):
+            encode_texts(encoder, table, index=part[:1], precision=precision, max_tokens=max_tokens)
         ids, rows = distributed.all_rows(own.to(rows.device)), distributed.all_rows(rows.to(cache.dtype))
         if cache.path is None or _writes():
             cache.write(ids, rows)

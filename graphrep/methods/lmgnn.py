@@ -26,7 +26,8 @@ from graphrep.train import Callback, seeded
 __all__ = ["LMGNN"]
 
 _FREE = (  # when resumed
-    "epochs", "patience", "eval_every", "time_budget", "device", "cache_dir", "lm", "tokenizer", "chunk_size",
+    "epochs", "patience", "eval_every", "time_budget", "device", "parallel", "cache_dir", "lm", "tokenizer",
+    "chunk_size",
 )  # fmt: skip
 
 
@@ -81,6 +82,8 @@ class LMGNN(TextGraphModel):
         chunk_size, gradient_checkpointing: texts per pass of the language model, and computing them again for the
             gradient: memory of one chunk.
         cache_dir: folder for text vectors that later runs with equal model and texts take up.
+        parallel: in several processes (:mod:`graphrep.train.distributed`): ``"ddp"``, each holds the language model, or
+            ``"fsdp"``, its layers, gradients and moments are shared out while it is trained.
         eval_every: epochs between two looks at the validation part. time_budget: seconds per stage. seed. device.
 
     Attributes:
@@ -166,6 +169,7 @@ class LMGNN(TextGraphModel):
         cache_dir: str | None = None,
         eval_every: int = 1,
         time_budget: float | None = None,
+        parallel: str = "ddp",
         device: str = "cpu",
         seed: int = 0,
     ) -> None:
@@ -224,6 +228,7 @@ class LMGNN(TextGraphModel):
         self.cache_dir = cache_dir
         self.eval_every = eval_every
         self.time_budget = time_budget
+        self.parallel = parallel
         self.device = device
         self.seed = seed
 

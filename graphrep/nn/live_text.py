@@ -183,6 +183,11 @@ def _encoded(
     return torch.cat(parts).index_select(0, back.to(parts[0].device))
 
 
+def passes(table: Any, texts: Tensor, *, chunk_size: int | None = None, max_tokens: int = 8192) -> int:
+    """How often :func:`mixed_text` calls the encoder for these live texts, which wrappers of it may have to know."""
+    return len(_buckets(table, texts.cpu().long(), chunk_size, max_tokens, None)) if len(texts) else 0
+
+
 def _buckets(table: Any, ids: Tensor, chunk_size: int | None, max_tokens: int, max_length: int | None) -> list[Tensor]:
     """Positions in `ids` of the texts of each pass, from long to short."""
     if chunk_size is not None and chunk_size < 1:

@@ -43,6 +43,7 @@ from graphrep.objectives.multi_view import MVDHELLoss, MVInfoNCELoss, mv_dhel, m
 from graphrep.objectives.progcl import BetaMixture, ProGCLContrastLoss, progcl_contrast
 from graphrep.objectives.prototypes import PrototypeContrastLoss, prototype_contrast, prototype_density
 from graphrep.objectives.pseudo_labels import PseudoLabelLoss, pseudo_label_loss
+from graphrep.objectives.scaled_contrast import ScaledContrastLoss, scaled_contrast
 from graphrep.objectives.temperatures import IndividualTemperatures
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "ProGCLContrastLoss",
     "PrototypeContrastLoss",
     "PseudoLabelLoss",
+    "ScaledContrastLoss",
     "WeightStatistics",
     "adameow_contrast",
     "adjacency_bounds",
@@ -105,6 +107,7 @@ __all__ = [
     "prototype_contrast",
     "prototype_density",
     "pseudo_label_loss",
+    "scaled_contrast",
     "spectral_modularity",
     "student_t",
     "target_distribution",

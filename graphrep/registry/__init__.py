@@ -9,6 +9,7 @@ from graphrep.errors import UnknownNameError
 from graphrep.registry._entry import Entry
 from graphrep.registry._links import LINKS
 from graphrep.registry._skipgram import SKIPGRAM
+from graphrep.registry._texts import TEXTS
 from graphrep.registry._typed import TYPED
 
 __all__ = ["METHODS", "Entry", "lookup", "suggest"]
@@ -308,6 +309,7 @@ METHODS: dict[str, Entry] = {
 }""",
     ),
     **TYPED,
+    **TEXTS,
     **LINKS,
     "lightgcl": Entry(
         target="graphrep.methods.lightgcl:LightGCL",

@@ -15,7 +15,7 @@ class Entry:
 
     Attributes:
         target: ``"module:object"``, imported on first use.
-        task: what the method is for (``embed``, ``cluster``, ``linkpred``, ``recommend``).
+        task: what the method is for (``embed``, ``classify``, ``cluster``, ``linkpred``, ``recommend``).
         summary: one line for ``graphrep list``.
         needs: what the input must hold beyond edges (``features``, ``labels``, ``text``, ``hetero``: several kinds of
             nodes).

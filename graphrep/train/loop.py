@@ -201,9 +201,9 @@ class _Loop:
             now = _clock()
             self.history.seconds = before + now - started
             stop = distributed.any_process(should_stop is not None and should_stop())
-            if path is not None and (stop or now - saved_at >= every):
+            if distributed.from_main(path is not None and (stop or now - saved_at >= every)):
                 held = self.state()
-                if distributed.is_main():
+                if path is not None and distributed.is_main():
                     save_state(path, held, config, self.task.fingerprint())
                 saved_at = _clock()
             if stop and self.done < config.epochs:
@@ -274,7 +274,7 @@ class _Loop:
                 return {}
             judged = self.task.judge() if isinstance(self.task, JudgedTask) else {}
         signals = {**look(embedding), **judged}
-        if not self.collapsed:
+        if not self.collapsed and distributed.is_main():
             self.collapsed = warn_of_collapse(signals, embedding.shape, epoch)
         return signals
 

@@ -23,6 +23,7 @@ __all__ = [
     "from_main",
     "is_active",
     "is_main",
+    "largest",
     "launched",
     "local_device",
     "mean_parts",
@@ -174,6 +175,16 @@ def any_of(flags: Tensor) -> Tensor:
         tensor([ True, False])
     """
     return reduced(flags.to(torch.uint8), "max").to(flags.device).bool()
+
+
+def largest(number: int) -> int:
+    """The largest of the processes' numbers.
+
+    Example:
+        >>> largest(3)
+        3
+    """
+    return int(reduced(torch.tensor(number), "max"))
 
 
 def on_all(value: float) -> float:

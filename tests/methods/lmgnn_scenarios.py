@@ -72,9 +72,14 @@ def told(fitted: LMGNN) -> dict[str, Any]:
 
 
 def labels(folder: Path) -> dict[str, Any]:
-    """Stage 1 by labels, the network on the whole graph, then both together with every sampled text live."""
+    """Stage 1 by labels, the network on samples, then both together with every sampled text live."""
     fitted = model(
-        stages=("lm", "gnn", "joint"), batch_size=8, num_neighbors=(9, 9), live_nodes=-1, lm_objective="label"
+        stages=("lm", "gnn", "joint"),
+        conv="sage",
+        batch_size=8,
+        num_neighbors=(9, 9),
+        live_nodes=-1,
+        lm_objective="label",
     )
     return told(fitted.fit(graph()))
 
@@ -94,8 +99,11 @@ def idle(folder: Path) -> dict[str, Any]:
         num_nodes={"author": author, "paper": paper}, text={"paper": texts(12)}, y=step // 2 % 2,
         target="author",
     )  # fmt: skip
-    fitted = model(stages=("gnn", "joint"), batch_size=2, live_nodes=4, joint_epochs=2)
-    return {"finite": bool(torch.isfinite(fitted.fit(found).embedding_).all())}
+    finite = True
+    for parallel in ("ddp", "fsdp"):
+        fitted = model(stages=("gnn", "joint"), batch_size=2, live_nodes=4, joint_epochs=2, parallel=parallel)
+        finite &= bool(torch.isfinite(fitted.fit(found).embedding_).all())
+    return {"finite": finite}
 
 
 def interrupted(folder: Path) -> dict[str, Any]:
@@ -116,6 +124,16 @@ def interrupted(folder: Path) -> dict[str, Any]:
     barrier()
     resumed = told(model(**settings).fit(graph(), checkpoint=place, resume=True))
     return {"stopped": stopped, "whole": whole, "resumed": resumed}
+
+
+def sharded(folder: Path) -> dict[str, Any]:
+    """The language model's layers in parts; processes call it a different number of times."""
+    settings: dict[str, Any] = {"parallel": "fsdp", "chunk_size": 3, "conv": "sage", "lm_layers": None, "lm_epochs": 2}
+    fitted = model(
+        stages=("lm", "gnn", "joint"), batch_size=8, num_neighbors=(9, 9), live_nodes=-1, refresh_every=2, **settings
+    ).fit(graph())
+    whole = all(not hasattr(p, "full_tensor") for p in fitted.encoder_.parameters())
+    return {**told(fitted), "whole": whole, "classes": len(fitted.predict())}
 
 
 def encoding(folder: Path) -> dict[str, Any]:
@@ -152,7 +170,7 @@ def encoding(folder: Path) -> dict[str, Any]:
 
 
 SCENARIOS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    f.__name__: f for f in (labels, links, idle, interrupted, encoding)
+    f.__name__: f for f in (labels, links, idle, interrupted, encoding, sharded)
 }
 
 

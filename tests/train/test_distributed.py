@@ -7,16 +7,13 @@ results agree to 1e-12 (sums in another order), float32 ones after a dozen steps
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import scenarios
 import torch
+from processes import run_in_processes
 from torch import nn
 
 from graphrep.errors import GraphrepError, ShapeError, UnknownNameError
@@ -24,33 +21,6 @@ from graphrep.train.distributed import all_rows, launched, mean_over_all, proces
 
 Found = list[dict[str, Any]]
 SCENARIOS = Path(scenarios.__file__)
-
-
-def run_in_processes(script: Path, folder: Path, *, count: int = 2) -> list[subprocess.CompletedProcess[str]]:
-    """Runs a script in `count` processes of one group, as torchrun starts them; each must succeed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {
-        "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(folder)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    done = []
-    for process in running:
-        out, err = process.communicate(timeout=300)
-        done.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
-    for process in done:
-        assert process.returncode == 0, "\n".join(p.stderr for p in done)
-    return done
 
 
 @pytest.fixture(scope="module")
