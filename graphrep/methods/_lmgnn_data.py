@@ -22,7 +22,8 @@ from graphrep.methods._lmgnn_graph import EDGE, EdgeType, TextGraph, digest_of, 
 
 __all__ = ["Lesson", "Links", "Parts", "lesson"]
 
-_TAILS = 100  # other ends that each validation link is ranked against
+_TAILS = 200  # other ends that each validation link is ranked against
+_RANKED = 2000  # validation links that choose the epoch, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +43,8 @@ class Links:
         kind: the edge type.
         train: (2, M) distinct pairs; smaller number first where `mutual`.
         mutual: both ends are of one type and direction means nothing.
-        val: (2, P) pairs that choose the epoch, maybe none.
+        val: (2, P) pairs that choose the epoch, maybe none; of many a random part.
         tails: (P, K) nodes that the validation links are ranked against, or None.
-        val_neg: (2, Q) pairs given as validation negatives; ranked against all of them, or None.
     """
 
     kind: EdgeType
@@ -52,7 +52,6 @@ class Links:
     mutual: bool
     val: Tensor
     tails: Tensor | None = None
-    val_neg: Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Lesson:
         tensors = [] if self.parts is None else [self.parts.train, self.parts.val]
         tensors += [] if self.pairs is None or self.pair_y is None else [self.pairs[1], self.pair_y]
         for part in self.links:
-            tensors += [t for t in (part.train, part.val, part.tails, part.val_neg) if t is not None]
+            tensors += [t for t in (part.train, part.val, part.tails) if t is not None]
         return digest_of([*tensors, *self.serving.values()], self.graph.digest() + self.task)
 
 
@@ -184,10 +183,10 @@ def _links_only(
     if not isinstance(data, HeteroGraph):
         split = data if isinstance(data, LinkSplit) else None
         found = link_data(split or _undirected(graph, data), validation, None, seed)
-        given = None if split is None or split.val_neg is None else found.val_neg
         val = found.train[:, :0] if found.val_pos is None else found.val_pos.cpu()
-        tails = None if given is not None else _tails(val, found.known, graph.num_nodes[EDGE[2]], rng)
-        links = (Links(EDGE, found.train, True, val, tails, None if given is None else given.cpu()),)
+        # the pairs that are none of a split are far from the links; other ends of the same source are nearer the use
+        val = _some(val, rng)
+        links = (Links(EDGE, found.train, True, val, _tails(val, found.known, graph.num_nodes[EDGE[2]], rng)),)
         edges = {EDGE: _both_ways(found.train)}
         graph = dataclasses.replace(graph, edges=edges)
         return Lesson(graph, "link", {EDGE: _both_ways(found.serving)}, None, None, None, links, notes)
@@ -202,6 +201,7 @@ def _links_only(
                 edges[side] = _without(edges[side], held, graph.num_nodes[side[2]])
                 if mutual:
                     edges[side] = _without(edges[side], held.flip(0), graph.num_nodes[side[2]])
+        val = _some(val, rng)
         links_found.append(Links(kind, train, mutual, val, _tails(val, pairs, graph.num_nodes[kind[2]], rng)))
     if not any(part.train.numel() for part in links_found):
         raise EmptyGraphError("the graph has no links to train on.", hint="links between different nodes")
@@ -224,6 +224,12 @@ def _both_ways(pairs: Tensor) -> Tensor:
 def _without(edges: Tensor, held: Tensor, num_targets: int) -> Tensor:
     key, gone = (part[0] * num_targets + part[1] for part in (edges, held))
     return edges[:, ~torch.isin(key, gone)]
+
+
+def _some(val: Tensor, rng: np.random.Generator) -> Tensor:
+    """So many validation links that ranking them in every epoch costs little."""
+    count = val.shape[1]
+    return val if count <= _RANKED else val[:, torch.from_numpy(np.sort(rng.choice(count, _RANKED, replace=False)))]
 
 
 def _tails(val: Tensor, known: Tensor, num_targets: int, rng: np.random.Generator) -> Tensor | None:

@@ -167,7 +167,6 @@ class LinkObjective:
                 source, _, target = part.kind
                 parts += [(source, part.val[0]), (target, part.val[1])]
                 parts += [] if part.tails is None else [(target, part.tails.flatten())]
-                parts += [] if part.val_neg is None else [(source, part.val_neg[0]), (target, part.val_neg[1])]
         return by_type(parts) if parts else None
 
     def shown(self, vectors: Vectors) -> Tensor:
@@ -178,16 +177,11 @@ class LinkObjective:
         """``score`` and ``mrr``: the mean reciprocal rank of the validation links."""
         total, count = 0.0, 0
         for number, part in enumerate(self.links):
-            if not part.val.numel():
+            if part.tails is None:
                 continue
             pos = self.scores(vectors, part.val, number)
-            if part.val_neg is not None:
-                neg = self.scores(vectors, part.val_neg, number)
-            elif part.tails is not None:
-                sources = part.val[0].repeat_interleave(part.tails.shape[1])
-                neg = self.scores(vectors, torch.stack([sources, part.tails.flatten()]), number).view(part.tails.shape)
-            else:
-                continue
+            sources = part.val[0].repeat_interleave(part.tails.shape[1])
+            neg = self.scores(vectors, torch.stack([sources, part.tails.flatten()]), number).view(part.tails.shape)
             if bool(torch.isfinite(pos).all()) and bool(torch.isfinite(neg).all()):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")

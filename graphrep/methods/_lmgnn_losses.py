@@ -29,7 +29,7 @@ class Vectors:
     def place(self, kind: str, nodes: Tensor) -> Tensor:
         """Positions of nodes among the rows."""
         nodes = nodes.to(self.rows[kind].device)
-        return nodes if self.ids is None else torch.searchsorted(self.ids[kind], nodes)
+        return nodes if self.ids is None else torch.searchsorted(self.ids[kind], nodes.contiguous())
 
     def at(self, kind: str, nodes: Tensor) -> Tensor:
         """(n, d) rows of nodes."""

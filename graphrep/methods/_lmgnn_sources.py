@@ -188,7 +188,8 @@ class NodeInputs:
 
 def whole_vectors(model: TextGraphEncoder, inputs: NodeInputs, edges: Edges) -> dict[str, Tensor]:
     """Vectors of all nodes over all their neighbours, without dropout, a block of nodes at a time."""
-    rows = {kind: functools.partial(inputs.rows, kind) for kind in inputs.graph.num_nodes}
+    known = inputs.graph.num_nodes == model.num_nodes  # else functions cannot say how many rows
+    rows = {kind: functools.partial(inputs.rows, kind) for kind in model.types} if known else inputs.all()
     found: dict[str, Tensor] = model.inference(rows, {kind: part.to(inputs.device) for kind, part in edges.items()})
     return found
 

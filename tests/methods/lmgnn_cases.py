@@ -50,10 +50,9 @@ def graph(seed: int = 0) -> Graph:
     """Topics as communities; node 5 has no edge, and some labels are unknown."""
     generator = torch.Generator().manual_seed(seed)
     step = torch.arange(NODES)
-    pairs = [
-        torch.stack([step, (step + 3 * int(hop)) % NODES]) for hop in torch.randint(1, 8, (3,), generator=generator)
-    ]
-    pairs = torch.cat([*pairs, torch.randint(NODES, (2, 6), generator=generator)], dim=1)
+    hops = torch.randint(1, 8, (3,), generator=generator).tolist()
+    alike = [torch.stack([step, (step + 3 * hop) % NODES]) for hop in hops]
+    pairs = torch.cat([*alike, torch.randint(NODES, (2, 6), generator=generator)], dim=1)
     pairs = pairs[:, (pairs != 5).all(0) & (pairs[0] != pairs[1])]
     y = step % 3
     return Graph(torch.cat([pairs, pairs.flip(0)], dim=1), y=y, text=texts(), num_nodes=NODES)
