@@ -187,6 +187,7 @@ def test_typed_folder_with_a_column_of_its_own(run: Run, texted: Path, bert: Pat
         (("cites.csv", "--text", "papers.csv:abstract", "--lm", "nowhere"), "no such folder"),
         (("cites.csv", "--text", "papers.csv:abstract", "--lm", "{bert}", "--stages", "bert"), "bert"),
         (("cites.csv", "--text", "papers.csv:abstract", "--lm", "{bert}", "--set", "lm_lrr=1"), "lm_lr"),
+        (("cites.csv", "--text", "papers.csv:abstract", "--lm", "{bert}", "--set", "text_length=500"), "positions for"),
         (("cites.csv", "--text", "papers.csv:abstract", "--lm", "{bert}", "--shares", "50/50"), "three numbers"),
         ((), "No graph was given"),
     ],

@@ -71,7 +71,8 @@ class StageProgress(EpochProgress):
             self._console.say(f"  {TITLES[name]:<16} {seconds:.1f} s, {rate}")
         if self._logs:
             first, last = self._logs[0].loss, self._logs[-1].loss
-            told = f"{len(self._logs)} epochs, loss {first:.4g} -> {last:.4g}, {seconds:.1f} s"
+            saved = f" after {self._logs[0].epoch - 1} saved ones" if self._logs[0].epoch > 1 else ""
+            told = f"{len(self._logs)} epochs{saved}, loss {first:.4g} -> {last:.4g}, {seconds:.1f} s"
             scores = [log.signals["score"] for log in self._logs if "score" in log.signals]
             told += f", best validation {max(scores):.4f}" if scores else ""
             memory = f"peak {peak_memory() / 2**30:.2f} GiB"

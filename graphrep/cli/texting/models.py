@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from graphrep.errors import FileFormatError, MissingExtraError
+from graphrep.errors import FileFormatError, GraphrepError, MissingExtraError
 
 __all__ = ["MINILM", "Speed", "find_lm", "measured"]
 
@@ -77,12 +77,18 @@ def measured(folder: Path, texts: list[str], max_length: int) -> Speed:
 
     Raises:
         MissingExtraError, FileFormatError: the model cannot be loaded.
+        GraphrepError: it reads shorter texts.
     """
     from graphrep.data import TextTable
     from graphrep.nn import TextEncoder, encode_texts
 
     tokenizer: Any = TextEncoder.load_tokenizer(folder)
     encoder = TextEncoder(folder, train_layers=0)
+    if encoder.max_length is not None and max_length > encoder.max_length:
+        raise GraphrepError(
+            f"Texts are read up to {max_length} tokens, and {folder.name} has positions for {encoder.max_length}.",
+            hint=f"--set text_length={encoder.max_length}",
+        )
     some = np.random.default_rng(0).permutation(len(texts))[:_SAMPLE]
     table = TextTable.from_texts([texts[place] for place in some], tokenizer, max_length=max_length)
     encode_texts(encoder, table, index=torch.arange(min(2, len(table))), precision="bfloat16")  # the first is slow
