@@ -49,16 +49,20 @@ _NAMES = {
     "SkipGramEstimator": "skipgram",
     "SmoothedKMeans": "smooth",
     "SpectralClustering": "spectral_clustering",
+    "TextFeatures": "tape",
     "TextGraphContrast": "text_graph_contrast",
     "TrainedEstimator": "trained",
     "TrainedRecommender": "trained_recommender",
     "TwoViewEstimator": "two_view",
     "cluster_curve": "num_clusters",
     "compactness_report": "compactness",
+    "ensemble": "tape",
     "load_clusterer": "clusterer",
     "load_model": "trained",
     "load_recommender": "recommender",
     "select_partition": "selection",
+    "text_features": "tape",
+    "top_class_features": "tape",
 }
 
 __all__ = sorted(_NAMES)

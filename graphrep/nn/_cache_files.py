@@ -92,12 +92,11 @@ class RowFiles:
             self._write_manifest(self.manifest)
 
     def _create(self, shape: tuple[int, ...], marks: int, manifest: dict[str, Any]) -> None:
-        if self.path.exists() and any(entry.name in (_ROWS, _DONE) for entry in self.path.iterdir()) is False:
-            strangers = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
-            if strangers:
-                raise GraphrepError(f"{self.path} holds other files ({strangers[0]}, ...).", hint="a new folder")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            strangers = {entry.name for entry in self.path.iterdir()} - {_ROWS, _DONE}
+            if strangers:
+                raise GraphrepError(f"{self.path} holds other files ({min(strangers)}, ...).", hint="a new folder")
             _reserve(self.path / _ROWS, shape, np.dtype(FLOATS[self.dtype]))
             _reserve(self.path / _DONE, (marks,), np.dtype(np.uint8))
         except OSError as error:
@@ -171,12 +170,12 @@ def _reserve(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     try:
-        empty = 0 in shape  # nothing can be mapped
-        array = np.zeros(shape, dtype) if empty else np.load(path, mmap_mode="r+", allow_pickle=False)
+        array = np.zeros(shape, dtype) if 0 in shape else np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise FileFormatError(f"{path} is damaged: {error}.", hint="delete the cache, and make it anew") from error
     if array.shape != shape or array.dtype != dtype:
         raise FileFormatError(
             f"{path} holds {array.dtype} {array.shape}, not {dtype} {shape}.", hint="delete the cache, and make it anew"
         )
-    return array
+    # Only now for writing, as that would lengthen a file that is too short.
+    return array if 0 in shape else np.load(path, mmap_mode="r+", allow_pickle=False)

@@ -26,7 +26,7 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, max_length: int) -> A
 
     special = list(_SPECIAL.values())
     tokenizer = Tokenizer(models.BPE(unk_token=_SPECIAL["unk"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.BertNormalizer(lowercase=True), normalizers.Strip()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.BpeTrainer(

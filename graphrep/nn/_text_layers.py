@@ -61,7 +61,7 @@ class SplitModel:
 
     Args:
         model: with a list of layers.
-        cut: layers below; at least 1.
+        cut: layers below; 0 for the embeddings alone.
     """
 
     def __init__(self, model: nn.Module, cut: int) -> None:
@@ -74,7 +74,8 @@ class SplitModel:
         if self._cut == len(self._layers):
             return self._model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # type: ignore[no-any-return]
         try:
-            self._with([*self._layers[: self._cut], _Stop()])(input_ids=input_ids, attention_mask=attention_mask)
+            model = self._with([*self._layers[: self._cut], _Stop(self._layers[self._cut])])
+            model(input_ids=input_ids, attention_mask=attention_mask)
         except _ReachedError as reached:
             return reached.hidden
         raise GraphrepError(f"{type(self._model).__name__} did not run its layers.", hint="train_layers=None")
@@ -84,7 +85,7 @@ class SplitModel:
         if self._cut == len(self._layers):
             return hidden
         as_tuple = self._returns_tuple(hidden.device)
-        skipped = [_Skip(as_tuple) for _ in range(self._cut)]
+        skipped = [_Skip(layer, as_tuple) for layer in self._layers[: self._cut]]
         resumed = _Resume(self._layers[self._cut], hidden)
         model = self._with([*skipped, resumed, *self._layers[self._cut + 1 :]])
         ids = torch.zeros(hidden.shape[:2], dtype=torch.int64, device=hidden.device)  # only their shape matters
@@ -135,34 +136,40 @@ class _ReachedError(Exception):
         self.hidden = hidden
 
 
-class _Stop(nn.Module):
+class _Stand(nn.Module):
+    """Stands for a layer; what models ask of their layers (the kind of attention, for example) is asked of that one."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("layer"), name)
+
+
+class _Stop(_Stand):
     def forward(self, hidden_states: Tensor, *args: Any, **options: Any) -> Tensor:
         raise _ReachedError(hidden_states)
 
 
-class _Skip(nn.Module):
-    def __init__(self, as_tuple: bool) -> None:
-        super().__init__()
+class _Skip(_Stand):
+    def __init__(self, layer: nn.Module, as_tuple: bool) -> None:
+        super().__init__(layer)
         self._as_tuple = as_tuple
 
     def forward(self, hidden_states: Tensor, *args: Any, **options: Any) -> Any:
         return (hidden_states,) if self._as_tuple else hidden_states
 
 
-class _Resume(nn.Module):
-    """A layer that runs on given states instead of those that it is handed."""
+class _Resume(_Stand):
+    """Runs its layer on given states instead of those that it is handed."""
 
     def __init__(self, layer: nn.Module, hidden: Tensor) -> None:
-        super().__init__()
-        self.layer = layer
+        super().__init__(layer)
         self._hidden = hidden
 
     def forward(self, hidden_states: Tensor, *args: Any, **options: Any) -> Any:
         return self.layer(self._hidden, *args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        """What models ask of their layers (the kind of attention, for example) is asked of the one inside."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("layer"), name)

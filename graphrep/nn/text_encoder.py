@@ -120,8 +120,7 @@ class TextEncoder(nn.Module):
             )
         for layer in layers[len(layers) - train_layers :]:
             layer.requires_grad_(True)
-        if train_layers < len(layers):
-            self._split = SplitModel(self.model, len(layers) - train_layers)
+        self._split = SplitModel(self.model, len(layers) - train_layers)
 
     def train(self, mode: bool = True) -> TextEncoder:
         """Sets the mode of what is trained; frozen parts stay in evaluation mode."""
@@ -143,10 +142,10 @@ class TextEncoder(nn.Module):
         return self._pool(self._last(self.model(input_ids=input_ids, attention_mask=attention_mask)), attention_mask)
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, L, h) states of the frozen layers, without gradient; :meth:`upper` goes on from them.
+        """(B, L, h) states of the frozen part, without gradient; :meth:`upper` goes on from them.
 
         Raises:
-            GraphrepError: no layer is frozen.
+            GraphrepError: nothing is frozen (``train_layers=None``).
         """
         self._check(input_ids, attention_mask)
         with torch.no_grad():
@@ -160,7 +159,7 @@ class TextEncoder(nn.Module):
             attention_mask: (B, L).
 
         Raises:
-            GraphrepError: no layer is frozen.
+            GraphrepError: nothing is frozen.
             ShapeError, DTypeError: the arguments do not fit each other.
         """
         check_floating(hidden, "hidden")
@@ -174,7 +173,7 @@ class TextEncoder(nn.Module):
 
     def _parts(self) -> SplitModel:
         if self._split is None:
-            raise GraphrepError("No layer of the encoder is frozen.", hint="TextEncoder(model, train_layers=2)")
+            raise GraphrepError("The encoder has no frozen part.", hint="TextEncoder(model, train_layers=2)")
         return self._split
 
     @property
@@ -231,7 +230,7 @@ class TextEncoder(nn.Module):
         """Hash of the weights that :meth:`lower` runs on.
 
         Raises:
-            GraphrepError: no layer is frozen.
+            GraphrepError: nothing is frozen.
         """
         return tensor_digest(self._parts().lower_weights())
 

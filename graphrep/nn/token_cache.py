@@ -72,7 +72,7 @@ class TokenCache:
             progress: called after each batch with tokens done, tokens to do and tokens per second.
 
         Raises:
-            GraphrepError: no layer is frozen, or the folder cannot be written.
+            GraphrepError: nothing is frozen, or the folder cannot be written.
             UnknownNameError, DTypeError: another precision or dtype.
             NonFiniteError: the model gave NaN or infinity.
             CheckpointMismatchError, FileFormatError: the folder is of something else, or damaged.
