@@ -53,6 +53,8 @@ class LinkTask:
         EmptyGraphError: every pair of nodes is a link.
     """
 
+    supervised = True
+
     def __init__(
         self,
         module: NCN,

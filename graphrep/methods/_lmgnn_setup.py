@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -133,6 +134,8 @@ def language_model(
         model = load_text_model(model)
     if tokenizer is None:
         raise GraphrepError("lm is a model without a tokenizer.", hint="tokenizer=, or lm= a model directory")
+    if model is own.lm and isinstance(model, nn.Module):
+        model = copy.deepcopy(model)  # what was given stays as it is
     if isinstance(model, TextEncoder):
         return model.to(own.device), tokenizer, told
     depth, layers = own.lm_layers, None

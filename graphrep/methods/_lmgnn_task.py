@@ -75,6 +75,8 @@ class StageTask:
         fingerprint: of data and settings.
     """
 
+    supervised = True
+
     def __init__(
         self,
         module: nn.Module,

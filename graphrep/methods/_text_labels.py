@@ -32,6 +32,8 @@ class TextLabelTask:
         fingerprint: settings of the method.
     """
 
+    supervised = True
+
     def __init__(
         self,
         encoder: TextEncoder,

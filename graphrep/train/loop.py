@@ -274,7 +274,8 @@ class _Loop:
                 return {}
             judged = self.task.judge() if isinstance(self.task, JudgedTask) else {}
         signals = {**look(embedding), **judged}
-        if not self.collapsed and distributed.is_main():
+        supervised = getattr(self.task, "supervised", False)  # classes and links pull rows together on purpose
+        if not supervised and not self.collapsed and distributed.is_main():
             self.collapsed = warn_of_collapse(signals, embedding.shape, epoch)
         return signals
 

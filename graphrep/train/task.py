@@ -17,6 +17,8 @@ class Task(Protocol):
 
     Attributes:
         module: everything that is trained or saved; its parameters get gradients.
+
+    A task may also have ``supervised = True``: its targets may draw rows together, and nobody is warned of a collapse.
     """
 
     module: nn.Module

@@ -194,11 +194,19 @@ def test_targets_do_not_pass_messages() -> None:
 
 
 def test_no_live_text_leaves_the_language_model_alone() -> None:
-    fitted = model(stages=("gnn", "joint"), live_nodes=0, num_neighbors=(4, 4))
+    fitted = model(stages=("gnn", "joint"), live_nodes=0, num_neighbors=(4, 4)).fit(graph())
+    given = fitted.lm.state_dict()
+    # AdamW's decay moves no parameter that has no gradient
+    assert all(torch.equal(value, given[name]) for name, value in fitted.encoder_.model.state_dict().items())
+
+
+def test_the_given_model_is_left_as_it_was() -> None:
+    fitted = model(stages=("lm",), lm_objective="label")
     before = {name: value.clone() for name, value in fitted.lm.state_dict().items()}
     fitted.fit(graph())
-    # AdamW's decay moves no parameter that has no gradient
-    assert all(torch.equal(value, before[name]) for name, value in fitted.encoder_.model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in fitted.lm.state_dict().items())
+    assert all(p.requires_grad for p in fitted.lm.parameters())
+    assert any(not torch.equal(value, before[name]) for name, value in fitted.encoder_.model.state_dict().items())
 
 
 def test_live_texts_stay_in_their_budget() -> None:
