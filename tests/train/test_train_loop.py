@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,13 @@ def test_collapse_is_told_once() -> None:
     with pytest.warns(CollapseWarning, match=r"collapse: after epoch 2 RankMe of the embedding is 1\.0") as caught:
         train(Collapsed(), TrainConfig(epochs=8, eval_every=2))
     assert len([w for w in caught if w.category is CollapseWarning]) == 1
+
+    class Labelled(Collapsed):
+        supervised = True
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CollapseWarning)
+        train(Labelled(), TrainConfig(epochs=2, eval_every=2))
 
 
 def test_bfloat16_trains_weights_in_float32() -> None:
