@@ -255,8 +255,10 @@ def test_equal_seeds_give_equal_vectors() -> None:
 def test_a_killed_run_goes_on(stage: str, tmp_path: Path) -> None:
     script = Path(__file__).with_name("lmgnn_cases.py")
     root = Path(__file__).parents[2]
+    threads = str(torch.get_num_threads())  # earlier tests may have changed it, and sums depend on it
     run = subprocess.run(
-        [sys.executable, str(script), stage, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)},
+        [sys.executable, str(script), stage, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": threads},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == -9, run.stderr
