@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,7 +91,9 @@ def process_group(*, backend: str | None = None, timeout: float = 7200.0) -> Ite
     dist.init_process_group(backend, timeout=datetime.timedelta(seconds=timeout))
     try:
         yield
+        barrier()  # nobody leaves while others still exchange something
     finally:
+        gc.collect()  # wrapped modules hold the group, whose threads would outlive it
         dist.destroy_process_group()
 
 
