@@ -50,6 +50,13 @@ CHOICES: dict[str, dict[str, tuple[dict[str, Any], Callable[[], AbstractContextM
         "of H": ({"inner_features": "input"}, nullcontext),
         "of X'": ({"inner_features": "transformed"}, nullcontext),
     },
+    "program": {
+        "paper": ({}, nullcontext),
+        "authors' program": (
+            {"inner_features": "transformed", "exclude_endpoints": False, "jk_init": "normal"},
+            nullcontext,
+        ),
+    },
 }
 
 
