@@ -127,11 +127,12 @@ def lmgnn_run(method: str, params: Mapping[str, Any], data: TextBench) -> dict[s
             continue  # it learns classes
         began = time.perf_counter()
         try:
-            found = _one(method, given, seed, data, data.parts(protocol, seed))
+            found, notes = _one(method, given, seed, data, data.parts(protocol, seed))
         except DivergedError as error:
             return {"scores": {}, "status": error.message.splitlines()[0], "seconds": 0.0, "peak_memory_bytes": 0}
         for kind, row in found.items():
             scores[protocol + kind] = row.scores
+        facts["notes"] += [f"{protocol}: {note}" for note in notes]
         facts["seconds_by_protocol"][protocol] = round(time.perf_counter() - began, 3)
     return {
         "scores": scores,
@@ -146,13 +147,13 @@ def lmgnn_run(method: str, params: Mapping[str, Any], data: TextBench) -> dict[s
 
 def _one(
     method: str, params: dict[str, Any], seed: int, data: TextBench, parts: NodeParts | LinkParts
-) -> dict[str, Row]:
-    """The scores on one split, and those of the text vectors alone where a language model was trained."""
+) -> tuple[dict[str, Row], list[str]]:
+    """The scores on one split, those of the text vectors alone where a language model was trained, and notes."""
     if method == "tfidf":
-        return {"": _of_rows(data.words, data, parts)}
+        return {"": _of_rows(data.words, data, parts)}, []
     model = _model(method, params, seed, data, link=isinstance(parts, LinkParts))
     if method == "lm":
-        return {"": _of_rows(data.vectors(model), data, parts)}
+        return {"": _of_rows(data.vectors(model), data, parts)}, []
     if isinstance(parts, LinkParts):
         model.fit(parts.data)
         found = judge_links("", model.score, parts.pos, parts.tails)
@@ -162,7 +163,7 @@ def _one(
     rows = {"": found}
     if "lm" in model.stages or "joint" in model.stages:
         rows[_TEXT] = _of_rows(_unit(np.asarray(model.text_embedding_.float())), data, parts)
-    return rows
+    return rows, model.notes_
 
 
 def _of_rows(rows: Any, data: TextBench, parts: NodeParts | LinkParts) -> Row:

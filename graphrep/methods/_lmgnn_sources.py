@@ -18,6 +18,7 @@ from graphrep.methods._recommend_task import new_seed
 from graphrep.methods._shared_encoding import fill_cache
 from graphrep.nn import (
     EmbeddingCache,
+    SampledBatch,
     TextEncoder,
     TextGraphEncoder,
     choose_live,
@@ -285,9 +286,15 @@ class SampledSource:
         device = self.inputs.device
         text = self._text(batch.nodes, seeds, generator)
         inputs = {kind: self.inputs.rows(kind, nodes, text.get(kind)) for kind, nodes in batch.nodes.items()}
-        z = self.model(self.inputs.dropped(inputs), {kind: part.to(device) for kind, part in batch.edges.items()})
+        z = self.model(self.inputs.dropped(inputs), self._edges(batch.to(device)))
         rows = {kind: z[kind][: batch.num_seeds[kind]] for kind in seeds}
         return Vectors(rows, {kind: nodes.to(device) for kind, nodes in seeds.items()})
+
+    def _edges(self, batch: SampledBatch) -> Mapping[EdgeType, Any]:
+        """As the layers take them: GCN's weights are those of the graph, which all neighbours will have in the end."""
+        if self.model.conv == "gcn" and self.graphs:
+            return {next(iter(self.graphs)): batch.gcn_matrix(self.graphs)}
+        return dict(batch.edges)
 
     def _text(
         self, nodes: dict[str, Tensor], seeds: dict[str, Tensor], generator: torch.Generator
@@ -305,7 +312,8 @@ class SampledSource:
 class JointSource(SampledSource):
     """Sampled neighbours, some of them with text vectors that are computed anew and carry a gradient.
 
-    The cache follows: live rows are written back, and every `refresh_every` steps all are encoded again.
+    The cache follows: live rows are written back, and every `refresh_every` steps, and before the validation part is
+    judged, all are encoded again.
 
     Args:
         model, inputs, edges, reverse, num_neighbors: see :class:`SampledSource`.
@@ -313,6 +321,10 @@ class JointSource(SampledSource):
         scheme: see :func:`graphrep.nn.choose_live`.
         scale: multiply the gradient of the live rows by the number of nodes over that of the live ones.
         refresh_every: steps; None: never within a pass.
+
+    Attributes:
+        live: how many there were in the last step.
+        fresh: whether the cache has what the encoder gives now.
     """
 
     def __init__(
@@ -330,7 +342,8 @@ class JointSource(SampledSource):
     ) -> None:
         super().__init__(model, inputs, edges, reverse, num_neighbors)
         self.live_nodes, self.scheme, self.scale, self.refresh_every = live_nodes, scheme, scale, refresh_every
-        self.live = 0  # in the last step
+        self.live = 0
+        self.fresh = True
         self._idle: Tensor | float = 0.0
 
     def vectors(
@@ -358,12 +371,20 @@ class JointSource(SampledSource):
         distinct, first = _first_of_each(own)
         cache.write(distinct, found[first.to(found.device)])
         cache.tick()
+        self.fresh = False
         return dict(zip(kinds, torch.split(rows, [len(nodes[kind]) for kind in kinds]), strict=True))
 
     def refresh(self, progress: Any = None) -> None:
-        """Encodes all texts again with the encoder as it is."""
-        self.inputs.cache.reset()
-        fill(self.inputs.cache, self.inputs.texts, progress)
+        """Encodes all texts again with the encoder as it is, if there was a step since the last time."""
+        if not self.fresh:
+            self.inputs.cache.reset()
+            fill(self.inputs.cache, self.inputs.texts, progress)
+            self.fresh = True
+
+    def judged(self, seeds: dict[str, Tensor]) -> Vectors:
+        """Over all neighbours and on fresh vectors, as they are after training."""
+        self.refresh()
+        return super().judged(seeds)
 
 
 def _first_of_each(ids: Tensor) -> tuple[Tensor, Tensor]:

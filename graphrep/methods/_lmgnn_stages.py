@@ -29,7 +29,7 @@ from graphrep.methods._lmgnn_sources import (
     fill,
     whole_vectors,
 )
-from graphrep.methods._lmgnn_task import CacheRows, Group, StageTask, Trained, decay_groups
+from graphrep.methods._lmgnn_task import CacheRows, Group, StageTask, Trained, best_score, decay_groups
 from graphrep.nn import EdgeHead, EmbeddingCache, LinkHead, TextGraphEncoder, TokenCache, cache_key
 from graphrep.nn._text_layers import layer_list
 from graphrep.train import Callback, History, TrainConfig, distributed, train
@@ -37,6 +37,7 @@ from graphrep.train import Callback, History, TrainConfig, distributed, train
 __all__ = ["Options", "Run"]
 
 _LM_PIECE, _GNN_PIECE = 25, 200  # steps between two saved states, at most
+_RATES = 20  # values that the rate of the language model takes in a stage, at least, steps allowing
 _LM_DECAY, _WARMUP, _HEAD_LR = 0.01, 0.1, 1e-3
 _PAYS = 1.5  # times a text must be read before states of its lower layers are kept
 _FORMAT = "graphrep LMGNN stage 1"
@@ -165,7 +166,7 @@ class Run:
             groups = decay_groups(encoder, 1.0, _LM_DECAY)
             groups += decay_groups(objective.head, _HEAD_LR / own.lm_lr, _LM_DECAY)
             judge = not isinstance(objective, LinkObjective) and objective.judged() is not None
-            task, pieces = self._task(name, parts, self.texts, objective, groups, _LM_PIECE)
+            task, pieces = self._task(name, parts, self.texts, objective, groups, _LM_PIECE, passes=own.lm_epochs)
             if not self._taken_back(name, task):
                 self.texts.states = self._lower_states(objective)
                 self._train(name, task, self._lm_config(own.lm_epochs * pieces, own.lm_lr, pieces if judge else 0))
@@ -226,12 +227,14 @@ class Run:
                 refresh_every=own.refresh_every,
             )  # fmt: skip
             objective = self._objective(own.batch_size or own.lm_batch_size)
-            parts = {"encoder": encoder, "graph": self.model, "head": self.head, "cache": CacheRows(cache)}
+            parts = {"encoder": encoder, "graph": self.model, "head": self.head, "cache": CacheRows(source)}
             groups = decay_groups(encoder, own.lm_lr / own.joint_lr, _LM_DECAY)
             groups += decay_groups(self.model, 1.0, own.weight_decay) + decay_groups(self.head, 1.0, own.weight_decay)
-            task, pieces = self._task("joint", Trained(parts), source, objective, groups, _LM_PIECE)
+            trained, passes = Trained(parts), own.joint_epochs
+            task, pieces = self._task("joint", trained, source, objective, groups, _LM_PIECE, passes=passes)
             judge = objective.judged() is not None
-            self._train("joint", task, self._lm_config(own.joint_epochs * pieces, own.joint_lr, pieces if judge else 0))
+            config = self._lm_config(own.joint_epochs * pieces, own.joint_lr, pieces if judge else 0)
+            self._train("joint", task, config, must_rise=judge)
         self._cache = None
 
     def _glem(self) -> None:
@@ -306,10 +309,13 @@ class Run:
         )
 
     def _task(
-        self, name: str, parts: nn.Module, source: Source, objective: Objective, groups: list[Group], piece: int
-    ) -> tuple[StageTask, int]:
+        self, name: str, parts: nn.Module, source: Source, objective: Objective, groups: list[Group], piece: int,
+        *, passes: int | None = None,
+    ) -> tuple[StageTask, int]:  # fmt: skip
         steps = len(objective.batches(torch.Generator().manual_seed(0)))
         pieces = max(1, -(-steps // piece))
+        if passes is not None:  # the rate changes between pieces
+            pieces = max(pieces, min(steps, -(-_RATES // max(1, passes))))
         fingerprint = f"{self.fingerprint}, stage {name}"
         task = StageTask(
             parts, source, objective, groups=groups, seed=self.settings.seed, pieces=pieces, fingerprint=fingerprint
@@ -340,16 +346,24 @@ class Run:
         self.histories[name] = _restored(result, task)
         return True
 
-    def _train(self, name: str, task: StageTask, config: TrainConfig) -> None:
+    def _train(self, name: str, task: StageTask, config: TrainConfig, *, must_rise: bool = False) -> None:
+        """A stage to its end; one that `must_rise` and does not raise the validation score leaves all as it was."""
         options, result = self.options, self._result(name)
         if self._taken_back(name, task):
             return
         self._told(name)
         state = None if result is None else result.with_suffix(".state")
+        held: dict[str, Tensor] = {}
+        if must_rise:
+            held = {key: value.clone() for key, value in distributed.full_state(task.module).items()}
+            task.before = task.score()
         history = train(
             task, config, callbacks=options.callbacks, checkpoint=state, checkpoint_every=options.every,
             resume=options.resume, rescue=options.rescue, should_stop=options.should_stop,
         )  # fmt: skip
+        if task.before is not None and not best_score(history) > task.before:
+            distributed.load_full_state(task.module, held)
+            history.kept_epoch = 0
         self.histories[name] = history
         tensors = {} if result is None else distributed.full_state(task.module)
         if result is not None and state is not None and distributed.is_main():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,26 +12,27 @@ from torch import Tensor, nn
 from graphrep.kernels._counter import DOMAIN_SAMPLE, torch_start, torch_word
 from graphrep.methods._lmgnn_losses import Objective
 from graphrep.methods._lmgnn_sources import JointSource, Source
-from graphrep.nn import EmbeddingCache
+from graphrep.train import History, distributed
 
-__all__ = ["CacheRows", "StageTask", "Trained", "decay_groups"]
+__all__ = ["CacheRows", "StageTask", "Trained", "best_score", "decay_groups"]
 
 _LOOKED_AT = 256  # rows of the embedding that the loop's signals see
 Group = tuple[list[nn.Parameter], float, float]  # parameters, factor of the rate, weight decay
 
 
 class CacheRows(nn.Module):
-    """The rows of a cache as a part of a saved state: training goes on from stale rows, not from fresh ones."""
+    """Rows of a source's cache as a part of a saved state: training goes on from stale ones, not from fresh ones."""
 
-    def __init__(self, cache: EmbeddingCache) -> None:
+    def __init__(self, source: JointSource) -> None:
         super().__init__()
-        self.cache = cache
+        self._source, self.cache = source, source.inputs.cache
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         destination[prefix + "rows"] = self.cache.gather(torch.arange(self.cache.num_nodes))
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         self.cache.write(torch.arange(self.cache.num_nodes), state_dict[prefix + "rows"])
+        self._source.fresh = False
 
 
 class Trained(nn.ModuleDict):
@@ -73,6 +75,9 @@ class StageTask:
         seed: of the batches; those of a pass are a function of it and the number of the pass.
         pieces: parts of a pass.
         fingerprint: of data and settings.
+
+    Attributes:
+        before: score of the validation part that the stage has to raise, or None; :meth:`judge` tells it too.
     """
 
     supervised = True
@@ -91,6 +96,7 @@ class StageTask:
         self.module, self.source, self.objective = module, source, objective
         self._groups, self._seed, self.pieces, self._fingerprint = list(groups), seed, pieces, fingerprint
         self._pass: tuple[int, list[Any]] = (-1, [])
+        self.before: float | None = None
 
     def groups(self) -> Sequence[Group]:
         """Every trained parameter once, with the factor of its rate and its weight decay."""
@@ -104,10 +110,9 @@ class StageTask:
             drawn = torch.Generator().manual_seed(int(words[0]) & (2**63 - 1))
             self._pass = (number, self.objective.batches(drawn))
         every = self._pass[1]
-        size = -(-len(every) // self.pieces)
-        first = piece * size
+        first, last = (part * len(every) // self.pieces for part in (piece, piece + 1))
         refresh = self.source.refresh_every if isinstance(self.source, JointSource) else None
-        for place, batch in enumerate(every[first : first + size], start=number * len(every) + first):
+        for place, batch in enumerate(every[first:last], start=number * len(every) + first):
             if isinstance(self.source, JointSource) and place and self._due(place, len(every), refresh):
                 self.source.refresh()
             yield batch
@@ -132,8 +137,21 @@ class StageTask:
 
     def judge(self) -> Mapping[str, float]:
         """The objective's score on the validation part."""
-        return self.objective.judge(self._vectors)
+        found = self.objective.judge(self._vectors)
+        return found if self.before is None else {**found, "before": self.before}
+
+    @torch.no_grad()
+    def score(self) -> float:
+        """Of the validation part, as the module is now; in all processes the main one's."""
+        self.module.eval()
+        self.embed()
+        return distributed.from_main(self.objective.judge(self._vectors).get("score", -math.inf))
 
     def fingerprint(self) -> str:
         """Settings, graph and stage."""
         return self._fingerprint
+
+
+def best_score(history: History) -> float:
+    """The highest score of the validation part in a stage."""
+    return max((log.signals.get("score", -math.inf) for log in history.epochs), default=-math.inf)

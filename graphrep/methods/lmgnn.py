@@ -21,6 +21,7 @@ from graphrep.methods._lmgnn_setup import (
     texts_of,
 )
 from graphrep.methods._lmgnn_stages import Options, Run
+from graphrep.methods._lmgnn_task import best_score
 from graphrep.train import Callback, seeded
 
 __all__ = ["LMGNN"]
@@ -314,6 +315,12 @@ class LMGNN(TextGraphModel):
         graph = found.graph
         target = graph.target
         self.stages_ = run.histories
+        joint = run.histories.get("joint")
+        if joint is not None and joint.epochs and not joint.kept_epoch:
+            self.notes_.append(
+                f"the joint stage reached {best_score(joint):.3f} on the validation part and found "
+                f"{joint.epochs[-1].signals['before']:.3f} there, so the state before it is kept."
+            )
         *before, last = run.histories.values()
         last.earlier = before
         self.history_ = last

@@ -48,35 +48,44 @@ class SampledBatch:
         }
         return replace(self, **moved)
 
-    def gcn_matrix(self, kind: EdgeType, graph: CSR, *, dtype: torch.dtype | None = None) -> CSR:
-        """The rows of D^-1/2 (A + I) D^-1/2 of the whole graph, estimated from the sample.
+    def gcn_matrix(self, graphs: Mapping[EdgeType, CSR], *, dtype: torch.dtype | None = None) -> CSR:
+        """The rows of D^-1/2 (A + I) D^-1/2 of the whole graph, all edge types joined, estimated from the sample.
 
-        With D of the whole graph, and an edge into v weighted by how many edges v has over how many were drawn, the sum
-        over the sample has that over all neighbours as its mean, and equals it where all were drawn; degrees of the
-        sample alone would tell the layers that its outermost nodes have no neighbours.
+        With D of the whole graph, and an edge into v weighted by how many edges of its type v has over how many were
+        drawn, the sum over the sample has that over all neighbours as its mean, and equals it where all were drawn;
+        degrees of the sample alone would tell the layers that its outermost nodes have no neighbours.
 
         Args:
-            kind: an edge type between nodes of one type.
-            graph: its matrix, as given to :func:`sample_batch`; its self-loops play no part, each node has one.
+            graphs: by edge type its matrix, as given to :func:`sample_batch`, all over one node type; self-loops play
+                no part, each node has one.
             dtype: of the weights; default torch's default.
 
         Returns:
             CSR (n, n) with weights, which :class:`~graphrep.nn.TextGraphEncoder` takes as normalised.
 
         Raises:
-            GraphrepError, UnknownNameError: the edge type joins two types, or is not there.
+            GraphrepError, UnknownNameError: an edge type joins two node types, or is not there.
         """
-        if kind not in self.edges or kind[0] != kind[2]:
-            raise UnknownNameError(f"{kind} is no edge type within one node type.", hint="conv='sage' or 'rgcn'")
-        nodes, edges = self.nodes[kind[0]], self.edges[kind]
-        edges = edges[:, nodes[edges[0]] != nodes[edges[1]]]
-        count = nodes.numel()
-        degree = _loopless_degree(graph).to(nodes.device)[nodes].to(dtype or torch.get_default_dtype())
-        drawn = torch.bincount(edges[1], minlength=count)
-        root = (degree + 1).rsqrt()
-        weight = (degree / drawn.clamp(min=1) * root)[edges[1]] * root[edges[0]]
+        names = {end for source, _, destination in graphs for end in (source, destination)}
+        strange = [kind for kind in graphs if kind not in self.edges]
+        if strange or len(names) != 1:
+            what = (
+                f"{strange[0]} is no edge type of the batch" if strange else f"node types: {', '.join(sorted(names))}"
+            )
+            raise UnknownNameError(f"{what}; all must be within one node type.", hint="conv='sage' or 'rgcn'")
+        nodes = self.nodes[names.pop()]
+        count, dtype = nodes.numel(), dtype or torch.get_default_dtype()
+        degrees = {kind: _loopless_degree(graph).to(nodes.device)[nodes].to(dtype) for kind, graph in graphs.items()}
+        root = (sum(degrees.values()) + torch.ones(count, dtype=dtype, device=nodes.device)).rsqrt()
         loops = torch.arange(count, device=nodes.device).expand(2, -1)
-        return CSR.from_edge_index(torch.cat([edges, loops], 1), torch.cat([weight, root**2]), size=(count, count))
+        lists, weights = [loops], [root**2]
+        for kind, degree in degrees.items():
+            edges = self.edges[kind]
+            edges = edges[:, nodes[edges[0]] != nodes[edges[1]]]
+            drawn = torch.bincount(edges[1], minlength=count)
+            lists.append(edges)
+            weights.append((degree / drawn.clamp(min=1) * root)[edges[1]] * root[edges[0]])
+        return CSR.from_edge_index(torch.cat(lists, 1), torch.cat(weights), size=(count, count))
 
 
 def sample_batch(

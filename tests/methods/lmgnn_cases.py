@@ -81,7 +81,14 @@ def model(**settings: Any) -> LMGNN:
 
 
 KILLED: dict[str, tuple[str, ...]] = {"lm": ("lm", "gnn"), "gnn": ("lm", "gnn"), "joint": ("gnn", "joint")}
-LONG: dict[str, Any] = {"lm_epochs": 4, "joint_epochs": 4, "batch_size": 8, "dropout": 0.3}
+LONG: dict[str, Any] = {
+    "lm_epochs": 4,
+    "joint_epochs": 4,
+    "batch_size": 8,
+    "dropout": 0.3,
+    "lr": 1e-3,
+    "joint_lr": 0.05,
+}
 
 
 class Killer(Callback):

@@ -194,7 +194,7 @@ def test_targets_do_not_pass_messages() -> None:
 
 
 def test_no_live_text_leaves_the_language_model_alone() -> None:
-    fitted = model(stages=("gnn", "joint"), live_nodes=0, num_neighbors=(4, 4)).fit(graph())
+    fitted = model(stages=("gnn", "joint"), live_nodes=0, num_neighbors=(4, 4), validation=None).fit(graph())
     given = fitted.lm.state_dict()
     # AdamW's decay moves no parameter that has no gradient
     assert all(torch.equal(value, given[name]) for name, value in fitted.encoder_.model.state_dict().items())
@@ -213,6 +213,35 @@ def test_live_texts_stay_in_their_budget() -> None:
     fitted = model(stages=("gnn", "joint"), live_nodes=5, num_neighbors=(4, 4), joint_epochs=2, refresh_every=2)
     fitted.fit(graph())
     assert all(0 < log.parts["live"] <= 5 for log in fitted.stages_["joint"].epochs)
+
+
+@pytest.mark.parametrize("links", [False, True], ids=["nodes", "links"])
+def test_a_joint_stage_that_does_not_help_leaves_all_as_it_was(links: bool) -> None:
+    data: Any = split_edges(graph(), shares=(60, 20, 20), seed=0).link_split(graph()) if links else graph()
+    settings: dict[str, Any] = {"epochs": 30, "num_neighbors": (4, 4)}
+    before = model(stages=("gnn",), **settings).fit(data)
+    after = model(stages=("gnn", "joint"), joint_epochs=2, lm_lr=0.3, joint_lr=1.0, **settings).fit(data)
+    course = after.stages_["joint"]
+    assert course.kept_epoch == 0
+    looks = [log.signals for log in course.epochs if "score" in log.signals]
+    assert len(looks) == 2  # once a pass
+    assert all(look["score"] <= look["before"] for look in looks)
+    assert looks[0]["before"] == pytest.approx(max(log.signals["score"] for log in before.history_.epochs))
+    assert torch.equal(after.embedding_, before.embedding_)
+    assert torch.equal(after.text_embedding_, before.text_embedding_)
+    assert "the state before it is kept" in after.notes_[-1]
+    assert before.notes_ == after.notes_[:-1]
+
+
+def test_a_joint_stage_is_judged_on_what_it_returns() -> None:
+    split = split_nodes(NODES, shares=(40, 40, 20), seed=0)
+    settings: dict[str, Any] = {"stages": ("gnn", "joint"), "epochs": 1, "joint_epochs": 6, "joint_lr": 0.05}
+    fitted = model(num_neighbors=(4, 4), live_nodes=4, **settings).fit(graph(), splits=split)
+    course = fitted.stages_["joint"]
+    assert course.kept_epoch > 0
+    assert not any("is kept" in note for note in fitted.notes_)
+    right = float((fitted.predict()[split.val] == graph().y[split.val]).double().mean())
+    assert course.epochs[course.kept_epoch - 1].signals["score"] == right
 
 
 def test_all_live_and_fresh_is_the_exact_gradient() -> None:
@@ -272,6 +301,7 @@ def test_a_killed_run_goes_on(stage: str, tmp_path: Path) -> None:
     resumed = model(**settings).fit(graph(), checkpoint=tmp_path, resume=True, callbacks=[Watch()])
     whole = model(**settings).fit(graph())
     assert torch.equal(resumed.embedding_, whole.embedding_)
+    assert all(history.kept_epoch for history in whole.stages_.values())  # else nothing of the stage were compared
     assert {name: h.losses for name, h in resumed.stages_.items()} == {
         name: h.losses for name, h in whole.stages_.items()
     }

@@ -121,12 +121,18 @@ def test_the_normalised_matrix_of_a_whole_graph() -> None:
     edges = torch.randint(9, (2, 40), generator=generator)  # with self-loops and duplicates
     graph = CSR.from_edge_index(edges, size=(9, 9))
     batch = sample_batch({NODE: graph}, {"node": torch.arange(9)}, [-1], seed=0)
-    found = batch.gcn_matrix(NODE, graph, dtype=torch.float64)
+    found = batch.gcn_matrix({NODE: graph}, dtype=torch.float64)
     x = torch.eye(9, dtype=torch.float64)
     wanted = gcn_norm(edges, num_nodes=9, dtype=torch.float64)
     torch.testing.assert_close(spmm(found, x), spmm(wanted, x))
+    other = ("node", "like", "node")
+    with pytest.raises(UnknownNameError, match="no edge type of the batch"):
+        batch.gcn_matrix({other: graph})
+    parts = {kind: CSR.from_edge_index(part, size=(9, 9)) for kind, part in zip((NODE, other), edges.split(20, 1))}
+    both = sample_batch(parts, {"node": torch.arange(9)}, [-1], seed=0).gcn_matrix(parts, dtype=torch.float64)
+    torch.testing.assert_close(spmm(both, x), spmm(wanted, x))
     with pytest.raises(UnknownNameError, match="within one node type"):
-        sample_batch(matrices(lists()), {}, [1], seed=0).gcn_matrix(KINDS[0], graph)
+        sample_batch(matrices(lists()), {}, [1], seed=0).gcn_matrix({KINDS[0]: graph})
 
 
 def test_batches_move() -> None:

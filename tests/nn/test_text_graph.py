@@ -234,7 +234,7 @@ def test_a_sample_with_all_neighbours_gives_the_same_seeds(conv: str) -> None:
     matrix = CSR.from_edge_index(edges, size=(12, 12))
     seeds = torch.tensor([3, 11, 0])
     batch = sample_batch({NODE: matrix}, {"node": seeds}, [-1, -1], seed=0)
-    graph: Any = batch.gcn_matrix(NODE, matrix, dtype=torch.float64) if conv == "gcn" else batch.edges[NODE]
+    graph: Any = batch.gcn_matrix({NODE: matrix}, dtype=torch.float64) if conv == "gcn" else batch.edges[NODE]
     found = encoder({"node": x[batch.nodes["node"]]}, {NODE: graph})["node"][batch.seeds["node"]]
     torch.testing.assert_close(found, encoder({"node": x}, {NODE: edges})["node"][seeds])
 
@@ -246,7 +246,7 @@ def test_a_sampled_normalised_sum_is_right_on_average() -> None:
     total = torch.zeros_like(want)
     for seed in range(400):
         batch = sample_batch({NODE: matrix}, {"node": torch.arange(4)}, [2], seed=seed)
-        graph = batch.gcn_matrix(NODE, matrix, dtype=torch.float64)
+        graph = batch.gcn_matrix({NODE: matrix}, dtype=torch.float64)
         total += encoder({"node": x[batch.nodes["node"]]}, {NODE: graph})["node"][:4]
     # The deviation of a mean of 400 samples whose own deviation is about as large as the values.
     torch.testing.assert_close(total / 400, want, rtol=0, atol=4 * float(want.detach().std()) / 20)
