@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -93,7 +94,14 @@ def root(
 
 def main() -> None:
     """Runs the program; what ``[project.scripts]`` points at."""
-    app(prog_name="graphrep")
+    try:
+        app(prog_name="graphrep")
+    except SystemExit as end:
+        if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
+            from graphrep.cli.processes import leave
+
+            leave(end)
+        raise
 
 
 if __name__ == "__main__":

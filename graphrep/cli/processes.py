@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from graphrep.cli.console import Console
 from graphrep.errors import GraphrepError
 
-__all__ = ["alone", "follow", "joined"]
+__all__ = ["alone", "follow", "joined", "leave"]
 
 
 class _Silent(Console):
@@ -74,6 +76,23 @@ def follow(console: Console, model: Any, data: Any, **options: Any) -> None:
             model.fit(data, resume=distributed.from_main(False), should_stop=lambda: stop.wanted, **options)
         except Interrupted:
             raise Stopped from None
+
+
+def leave(end: SystemExit) -> None:
+    """Ends a process of a group at once, with what it had to say said, where a group was used.
+
+    Threads of torch's process group were seen to abort the end of an interpreter whose work was done, and a launcher
+    takes that for a failed run.
+    """
+    if not _several() or "torch" not in sys.modules:
+        return
+    code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    if isinstance(end.code, str):
+        print(end.code, file=sys.stderr)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _several() -> bool:
