@@ -40,7 +40,8 @@ class LMGNN(TextGraphModel):
     - ``lm``: the language model alone learns the links, or the labels where a tenth of the nodes has one;
     - ``gnn``: the graph network on its vectors, which are computed once and kept;
     - ``joint``: both together on sampled neighbourhoods: up to `live_nodes` texts of a step pass the language model
-      with gradient, the others have their vectors from the cache, which follows;
+      with gradient, the others have their vectors from the cache, which follows; where the score of the validation
+      part does not rise, the state before the stage is kept, and ``notes_`` says so;
     - ``glem``: alternating, each learns the labels and the other's guesses on the nodes without (node classification).
 
     All stages share one split: held-out links are in no stage's edges. Frozen vectors are ``stages=("gnn",)``.
