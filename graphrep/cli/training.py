@@ -143,5 +143,5 @@ def course(history: History) -> str:
     if history.stopped != "epochs":
         said += f", stopped by {history.stopped}"
     if history.kept_epoch != len(history.epochs):
-        said += f", kept epoch {history.kept_epoch}"
+        said += f", kept epoch {history.kept_epoch}" if history.kept_epoch else ", the state before it was kept"
     return said

@@ -20,7 +20,7 @@ from graphrep.kernels._check import check_index, check_range
 from graphrep.methods._link_data import as_pairs, link_data
 from graphrep.methods._lmgnn_graph import EDGE, EdgeType, TextGraph, digest_of, text_graph, undirected_pairs
 
-__all__ = ["Lesson", "Links", "Parts", "lesson"]
+__all__ = ["Lesson", "Links", "Parts", "all_links", "lesson"]
 
 _TAILS = 200  # other ends that each validation link is ranked against
 _RANKED = 2000  # validation links that choose the epoch, at most
@@ -121,7 +121,7 @@ def lesson(
         if splits is not None:
             raise GraphrepError("splits are of nodes or pairs, and the task is link prediction.", hint="a LinkSplit")
         return _links_only(data, graph, relations, validation, seed, rng, notes)
-    links = tuple(Links(kind, p, mutual, p[:, :0]) for kind, p, mutual in _all_links(graph, relations))
+    links = tuple(Links(kind, p, mutual, p[:, :0]) for kind, p, mutual in all_links(graph, relations))
     if chosen == "node":
         if graph.y is None:
             raise MissingLabelsError(
@@ -147,7 +147,7 @@ def _task(task: str, data: Any, graph: TextGraph, pairs: Any) -> str:
     return task
 
 
-def _all_links(graph: TextGraph, relations: Sequence[Any] | None) -> list[tuple[EdgeType, Tensor, bool]]:
+def all_links(graph: TextGraph, relations: Sequence[Any] | None) -> list[tuple[EdgeType, Tensor, bool]]:
     """(edge type, (2, M) distinct pairs, mutual) of each relation, not of its reverse as well."""
     known = {kind: kind for kind in graph.edges} | {kind[1]: kind for kind in graph.edges}
     wanted = list(graph.edges) if relations is None else []
@@ -191,7 +191,7 @@ def _links_only(
         graph = dataclasses.replace(graph, edges=edges)
         return Lesson(graph, "link", {EDGE: _both_ways(found.serving)}, None, None, None, links, notes)
     serving, edges, links_found = graph.edges, dict(graph.edges), []
-    for kind, pairs, mutual in _all_links(graph, relations):
+    for kind, pairs, mutual in all_links(graph, relations):
         train, val = pairs, pairs[:, :0]
         size = 0 if validation is None else math.floor(validation * pairs.shape[1] + 1e-9)
         if size:

@@ -128,7 +128,10 @@ def test_the_normalised_matrix_of_a_whole_graph() -> None:
     other = ("node", "like", "node")
     with pytest.raises(UnknownNameError, match="no edge type of the batch"):
         batch.gcn_matrix({other: graph})
-    parts = {kind: CSR.from_edge_index(part, size=(9, 9)) for kind, part in zip((NODE, other), edges.split(20, 1))}
+    parts = {
+        kind: CSR.from_edge_index(part, size=(9, 9))
+        for kind, part in zip((NODE, other), edges.split(20, 1), strict=True)
+    }
     both = sample_batch(parts, {"node": torch.arange(9)}, [-1], seed=0).gcn_matrix(parts, dtype=torch.float64)
     torch.testing.assert_close(spmm(both, x), spmm(wanted, x))
     with pytest.raises(UnknownNameError, match="within one node type"):

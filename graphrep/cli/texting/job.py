@@ -19,7 +19,7 @@ from graphrep.cli.runs import RunFolder, write_text
 from graphrep.cli.settings import Settings, parse_shares, to_toml
 from graphrep.cli.system import use_threads
 from graphrep.cli.texting.fitting import fit_stages
-from graphrep.cli.texting.judging import Row, link_rows, node_rows
+from graphrep.cli.texting.judging import Row, link_rows, node_rows, relation_rows
 from graphrep.cli.texting.models import Speed, find_lm, measured
 from graphrep.cli.texting.outcome import finish, show_plan
 from graphrep.cli.texting.parts import LinkParts, NodeParts, link_parts, node_parts, task_of
@@ -176,8 +176,10 @@ def _finished(console: Console, folder: Path) -> bool:
 def _parts(settings: Settings, graph: Graph | HeteroGraph, task: str) -> NodeParts | LinkParts:
     given = settings["lmgnn"].get("shares")
     shares = tuple(parse_shares(str(given), "--shares")) if given else None
-    make = node_parts if task == "node" else link_parts
-    return make(graph, shares=shares, seed=int(settings["params"].get("seed", 0)))
+    seed = int(settings["params"].get("seed", 0))
+    if task == "node":
+        return node_parts(graph, shares=shares, seed=seed)
+    return link_parts(graph, shares=shares, seed=seed, relations=settings["params"].get("relations"))
 
 
 def _estimate(console: Console, settings: Settings, model: Any, graph: Graph | HeteroGraph) -> Speed | None:
@@ -232,6 +234,8 @@ def _judge(console: Console, job: Job) -> None:
         job.rows = node_rows(job.texts, y, three, predicted, vectors, title)
     elif isinstance(parts, LinkParts) and parts.pos.numel():
         job.rows = link_rows(job.texts, parts.pos, parts.tails, model.score, vectors, title)
+    elif isinstance(parts, LinkParts) and isinstance(job.graph, HeteroGraph):
+        job.rows = relation_rows(job.graph.text, parts.relations, model.score, title)
     job.seconds["judge"] = time.perf_counter() - started
     if not job.rows:
         console.say("  nothing is held out for a test: nothing is judged")
@@ -239,6 +243,10 @@ def _judge(console: Console, job: Job) -> None:
     columns = list(job.rows[0].scores)
     width = max(len(row.title) for row in job.rows)
     console.say(f"\n  {'':<{width}}  " + "  ".join(f"{name:>8}" for name in columns))
+    relation = ""
     for row in job.rows:
+        if row.relation != relation:
+            relation = row.relation
+            console.say(f"  {relation}")
         console.say(f"  {row.title:<{width}}  " + "  ".join(f"{100 * row.scores[name]:8.2f}" for name in columns))
     console.say("")

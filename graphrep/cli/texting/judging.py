@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +13,9 @@ import torch
 from torch import Tensor
 
 from graphrep.cli.texting.baselines import best_probe, row_cosines, tfidf
+from graphrep.cli.texting.relations import Relation
 
-__all__ = ["KS", "Row", "judge_classes", "judge_links", "link_rows", "node_rows"]
+__all__ = ["KS", "Row", "judge_classes", "judge_links", "link_rows", "node_rows", "relation_rows"]
 
 Array = np.ndarray[Any, Any]
 KS = (1, 3, 10)
@@ -27,16 +30,19 @@ class Row:
         scores: by column, between 0 and 1.
         rank: of each test link.
         learned: whether graph or language model were trained for it.
+        relation: of a typed graph, whose links were judged.
     """
 
     title: str
     scores: dict[str, float]
     rank: Array | None = field(default=None, repr=False)
     learned: bool = False
+    relation: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"title": self.title, "learned": self.learned, "scores": self.scores}
+        about = {"relation": self.relation} if self.relation else {}
+        return {"title": self.title, "learned": self.learned, **about, "scores": self.scores}
 
 
 def judge_classes(title: str, y: Array, predicted: Array, *, learned: bool = False) -> Row:
@@ -101,3 +107,39 @@ def link_rows(
     words = tfidf(texts)
     rows.append(judge_links("TF-IDF, cosine", lambda pairs: row_cosines(words, pairs), pos, tails))
     return rows
+
+
+def relation_rows(
+    texts: Mapping[str, Any], relations: Sequence[Relation], score: Callable[..., Any], title: str
+) -> list[Row]:
+    """For each edge type of a typed graph the model, cosines of TF-IDF where both ends have texts, and how many links
+    the other end has already.
+
+    Args:
+        texts: by node type.
+        relations: with their test links.
+        score: of pairs, and ``relation=`` an edge type.
+        title: of the model.
+    """
+    rows = []
+    for part in relations:
+        source, name, target = part.kind
+        judges: dict[str, Callable[[Tensor], Any]] = {title: functools.partial(score, relation=part.kind)}
+        if source in texts and target in texts:
+            first = list(texts[source])
+            words = tfidf(first if source == target else [*first, *texts[target]])
+            shift = torch.tensor([[0], [0 if source == target else len(first)]])
+            judges["TF-IDF, cosine"] = functools.partial(_shifted_cosines, words, shift)
+        judges["links of the other end"] = functools.partial(_links_of_the_other_end, part.seen)
+        for told, judge in judges.items():
+            found = judge_links(told, judge, part.pos, part.tails, learned=told == title)
+            rows.append(dataclasses.replace(found, relation=f"{source} {name} {target}"))
+    return rows
+
+
+def _links_of_the_other_end(seen: Tensor, pairs: Tensor) -> Tensor:
+    return seen[pairs[1]]
+
+
+def _shifted_cosines(rows: Any, shift: Tensor, pairs: Tensor) -> Array:
+    return row_cosines(rows, pairs + shift)

@@ -62,17 +62,21 @@ def _data(job: Job) -> list[tuple[str, str]]:
 
 def _scores(job: Job) -> list[Table]:
     """The model and what texts say alone, the best of each column in bold."""
-    if not job.rows:
-        return []
-    columns = list(job.rows[0].scores)
-    best = {name: max(row.scores[name] for row in job.rows) for name in columns}
-    lines: list[list[Any]] = []
-    for row in job.rows:
-        told = [f"{100 * row.scores[name]:.2f}" for name in columns]
-        bold = [row.scores[name] >= best[name] for name in columns]
-        lines.append([row.title, *(Strong(text) if b else text for text, b in zip(told, bold, strict=True))])
-    note = "In percent, on the test part alone. The lower rows use no graph."
-    return [Table("Scores", ["", *columns], lines, note=note)]
+    tables = []
+    for relation in dict.fromkeys(row.relation for row in job.rows):
+        rows = [row for row in job.rows if row.relation == relation]
+        columns = list(rows[0].scores)
+        best = {name: max(row.scores[name] for row in rows) for name in columns}
+        lines: list[list[Any]] = []
+        for row in rows:
+            told = [f"{100 * row.scores[name]:.2f}" for name in columns]
+            bold = [row.scores[name] >= best[name] for name in columns]
+            lines.append([row.title, *(Strong(text) if b else text for text, b in zip(told, bold, strict=True))])
+        others = "The lower rows learn nothing from the graph" + (", but for counts of links." if relation else ".")
+        title = f"Scores: {relation}" if relation else "Scores"
+        note = f"In percent, on the test part alone. {others}"
+        tables.append(Table(title, ["", *columns], lines, note=note))
+    return tables
 
 
 def _stages(job: Job) -> list[Chart]:

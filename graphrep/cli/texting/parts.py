@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphrep.cli.texting.relations import Relation, hold_out
 from graphrep.cli.texting.tails import NUM_TAILS, fixed_tails
 from graphrep.data import Graph, HeteroGraph
 from graphrep.data.check import grouped
@@ -56,6 +58,7 @@ class LinkParts:
         tails: (n, K) other ends to rank them among.
         counts: of training, validation and test links.
         how: in words.
+        relations: of a typed graph the test links by edge type; `pos` and `tails` are empty then.
     """
 
     data: Any
@@ -63,9 +66,14 @@ class LinkParts:
     tails: Tensor
     counts: tuple[int, int, int]
     how: str
+    relations: tuple[Relation, ...] = ()
 
     def line(self) -> str:
         """One line for people."""
+        if isinstance(self.data, HeteroGraph):
+            train, _, test = map(grouped, self.counts)
+            among = f", each among {NUM_TAILS} pairs of its first end" if self.relations else ""
+            return f"{train} training / {test} test links of all relations{among}   {self.how}"
         train, val, test = map(grouped, self.counts)
         among = f", each test link among {self.tails.shape[1]} pairs of its first end" if self.pos.numel() else ""
         return f"{train} training / {val} validation / {test} test links{among}   {self.how}"
@@ -117,13 +125,16 @@ def _own(graph: Graph | HeteroGraph) -> list[Array] | None:
     return [np.zeros(0, dtype=np.int64) if part is None else np.asarray(part) for part in found]
 
 
-def link_parts(graph: Graph | HeteroGraph, *, shares: tuple[float, ...] | None, seed: int) -> LinkParts:
+def link_parts(
+    graph: Graph | HeteroGraph, *, shares: tuple[float, ...] | None, seed: int, relations: Sequence[Any] | None = None
+) -> LinkParts:
     """Links held out at random, in both directions.
 
     Args:
-        graph: with one kind of node; of others nothing is held out for a test.
+        graph: of a typed graph only test links are held out here, LMGNN holds out its own to validate.
         shares: of training, validation and test; None: 85/5/10.
         seed: of the draws.
+        relations: of a typed graph; None: all.
 
     Raises:
         EmptyGraphError: no links.
@@ -131,9 +142,13 @@ def link_parts(graph: Graph | HeteroGraph, *, shares: tuple[float, ...] | None, 
     none = torch.empty(2, 0, dtype=torch.int64)
     if not graph.num_edges:
         raise EmptyGraphError("The graph has no links to learn from.", hint="--task node, or a graph with edges")
-    if isinstance(graph, HeteroGraph):
-        return LinkParts(graph, none, none.t(), (graph.num_edges, 0, 0), "no test: the graph has several relations")
     used = shares or LINK_SHARES
+    if isinstance(graph, HeteroGraph):
+        share = used[2] / sum(used)
+        data, tests, left = hold_out(graph, share, relations=relations, seed=seed)
+        counts = (left, 0, sum(test.pos.shape[1] for test in tests))
+        told = f"{100 * share:g} % of each relation's links for the test (seed {seed})"
+        return LinkParts(data, none, none.t(), counts, told, tuple(tests))
     made = split_edges(graph, shares=used, negatives=0, directed=False, seed=seed)
     split = made.link_split(graph).replace(val_neg=None, test_neg=None)
     if split.val_pos is not None and not split.val_pos.numel():
