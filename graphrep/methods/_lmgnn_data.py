@@ -151,7 +151,7 @@ def all_links(graph: TextGraph, relations: Sequence[Any] | None) -> list[tuple[E
     """(edge type, (2, M) distinct pairs, mutual) of each relation, not of its reverse as well."""
     known = {kind: kind for kind in graph.edges} | {kind[1]: kind for kind in graph.edges}
     wanted = list(graph.edges) if relations is None else []
-    for name in relations or ():
+    for name in [relations] if isinstance(relations, str) else relations or ():
         key = name if isinstance(name, str) else tuple(name)
         if key not in known:
             raise GraphrepError(f"There is no edge type {name!r}.", hint=", ".join(kind[1] for kind in graph.edges))

@@ -59,6 +59,8 @@ def test_nothing_of_a_test_link_is_left(seed: int, reverse: bool, share: float) 
             assert torch.equal(part.seen, torch.tensor([sum(t == p for _, t in after) for p in range(12)]))
             if reverse:
                 assert pairs(data.edge_index["paper", "by", "author"]) == {(b, a) for a, b in after}
+        else:
+            assert all(source != target for source, target in held)
         size = graph.num_nodes[part.kind[2]]
         for (source, _), tails in zip(part.pos.t().tolist(), part.tails.tolist(), strict=True):
             assert all(0 <= tail < size for tail in tails)
@@ -76,7 +78,7 @@ def test_nothing_of_a_test_link_is_left(seed: int, reverse: bool, share: float) 
 
 
 def test_named_relations_alone() -> None:
-    parts = link_parts(library(0), shares=(60.0, 10.0, 30.0), seed=0, relations=["writes"])
+    parts = link_parts(library(0), shares=(60.0, 10.0, 30.0), seed=0, relations="writes")
     assert [part.kind for part in parts.relations] == [WRITES]
     assert parts.counts[2] == parts.relations[0].pos.shape[1]
     assert parts.line().startswith(f"{parts.counts[0]} training / {parts.counts[2]} test links of all relations, each")

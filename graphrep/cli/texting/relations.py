@@ -42,8 +42,8 @@ def hold_out(
 
     Args:
         graph: with text.
-        share: of each relation's distinct links, between 0 and 1; links of a source that has every destination are
-            not held out, as nothing could be ranked.
+        share: of each relation's distinct links, between 0 and 1; self-loops and links of a source that has
+            every destination are not held out, as nothing could be ranked.
         relations: edge types or names; None: all, but not a relation and its reverse.
         seed: of the draws.
 
@@ -62,7 +62,8 @@ def hold_out(
         two_types, size = kind[0] != kind[2], found.num_nodes[kind[2]]
         ends = pairs.numpy()
         both = ends if two_types else np.concatenate([ends, ends[::-1]], axis=1)
-        free = np.flatnonzero(~full(ends[0], np.unique(both[0] * size + both[1]), size, two_types=two_types))
+        closed = full(ends[0], np.unique(both[0] * size + both[1]), size, two_types=two_types)
+        free = np.flatnonzero(~closed & (two_types | (ends[0] != ends[1])))
         chosen = torch.from_numpy(np.sort(rng.permutation(free)[: int(share * pairs.shape[1])]))
         kept = torch.ones(pairs.shape[1], dtype=torch.bool)
         kept[chosen] = False
