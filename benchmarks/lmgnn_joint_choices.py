@@ -1,7 +1,7 @@
 """Rates of LMGNN's joint stage, judged by the validation part on splits that no table uses.
 
-``python -m benchmarks.lmgnn_joint_choices`` writes ``results/lmgnn-joint-choices.json``: the score of the validation part
-before the stage and its best within it. The test part plays no part.
+``python -m benchmarks.lmgnn_joint_choices --cache DIR`` writes ``results/lmgnn-joint-choices.json``: the score of the
+validation part before the stage and after each of its passes. The test part plays no part.
 """
 
 from __future__ import annotations
