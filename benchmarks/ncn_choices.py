@@ -38,14 +38,26 @@ def _unequal(task: Any, epoch: int, generator: torch.Generator) -> Iterable[Any]
         yield LinkBatch(links, pairs)
 
 
-def _batches() -> AbstractContextManager[Any]:
+def _full_ones(task: Any, epoch: int, generator: torch.Generator) -> Iterable[Any]:
+    """Batches of the full size; whatever is left over waits for another epoch, as in the authors' program."""
+    for batch in _unequal(task, epoch, generator):
+        if batch.links.numel() == task.batch_size:
+            yield batch
+
+
+def _patched(batches: Callable[..., Iterable[Any]]) -> AbstractContextManager[Any]:
     from graphrep.methods._link_task import LinkTask
 
-    return mock.patch.object(LinkTask, "batches", _unequal)
+    return mock.patch.object(LinkTask, "batches", batches)
 
 
 CHOICES: dict[str, dict[str, tuple[dict[str, Any], Callable[[], AbstractContextManager[Any]]]]] = {
-    "batches": {"of equal size": ({}, nullcontext), "last one smaller": ({}, _batches)},
+    "batches": {
+        "of equal size": ({}, nullcontext),
+        "last one smaller": ({}, lambda: _patched(_unequal)),
+        "last one left out": ({}, lambda: _patched(_full_ones)),
+        "last one left out, weight of the layer drawn": ({"jk_init": "normal"}, lambda: _patched(_full_ones)),
+    },
     "inner": {
         "of H": ({"inner_features": "input"}, nullcontext),
         "of X'": ({"inner_features": "transformed"}, nullcontext),
