@@ -67,7 +67,8 @@ def methods_of(settings: Settings) -> list[str]:
     asked, first = settings["linkpred"], str(settings["run"]["method"])
     others = [str(name) for name in asked.get("methods", ())]
     if asked.get("compare") and not others:
-        others = [name for name in predictor_names() if kind_of(name) != "heuristic"]
+        # node2vec with p = q = 1, its default, is deepwalk, step by step
+        others = [name for name in predictor_names() if kind_of(name) != "heuristic" and name != "node2vec"]
     heuristics = [name for name in predictor_names() if kind_of(name) == "heuristic"]
     return list(dict.fromkeys([first, *others, *heuristics]))
 
