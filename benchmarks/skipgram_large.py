@@ -39,7 +39,8 @@ def _train(nodes: int, edges: int, method: str, epochs: int, dim: int) -> dict[s
     facts = made.facts()
     del made, edge_index
     start = status_bytes("VmHWM")
-    model = kind(dim=dim, epochs=epochs).fit(graph)
+    biased = {"p": 0.25, "q": 0.25} if method == "node2vec" else {}  # with 1 and 1 its walks are DeepWalk's
+    model = kind(dim=dim, epochs=epochs, **biased).fit(graph)
     history = model.history_
     pairs = sum(log.parts["pairs"] for log in history.epochs)
     return {
