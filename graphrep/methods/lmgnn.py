@@ -318,10 +318,11 @@ class LMGNN(TextGraphModel):
         self.stages_ = run.histories
         joint = run.histories.get("joint")
         if joint is not None and joint.epochs and not joint.kept_epoch:
-            self.notes_.append(
-                f"the joint stage reached {best_score(joint):.3f} on the validation part and found "
-                f"{joint.epochs[-1].signals['before']:.3f} there, so the state before it is kept."
-            )
+            before_it = [log.signals["before"] for log in joint.epochs if "before" in log.signals]
+            told = "was over before a first look at the validation part"
+            if before_it:
+                told = f"reached {best_score(joint):.3f} on the validation part and found {before_it[0]:.3f} there"
+            self.notes_.append(f"the joint stage {told}, so the state before it is kept.")
         *before, last = run.histories.values()
         last.earlier = before
         self.history_ = last

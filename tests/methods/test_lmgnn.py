@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,20 @@ def test_a_joint_stage_that_does_not_help_leaves_all_as_it_was(links: bool) -> N
     assert torch.equal(after.text_embedding_, before.text_embedding_)
     assert "the state before it is kept" in after.notes_[-1]
     assert before.notes_ == after.notes_[:-1]
+
+
+def test_a_joint_stage_without_time_leaves_all_as_it_was() -> None:
+    class Slow(Callback):
+        def epoch_done(self, log: Any) -> None:
+            time.sleep(0.3)
+
+    settings: dict[str, Any] = {"epochs": 1, "num_neighbors": (4, 4), "time_budget": 0.2}
+    before = model(stages=("gnn",), **settings).fit(graph())
+    after = model(stages=("gnn", "joint"), lm_batch_size=4, **settings).fit(graph(), callbacks=[Slow()])
+    assert 0 < len(after.stages_["joint"].epochs) < 5
+    assert after.stages_["joint"].stopped == "time"
+    assert torch.equal(after.embedding_, before.embedding_)
+    assert "over before a first look" in after.notes_[-1]
 
 
 def test_a_joint_stage_is_judged_on_what_it_returns() -> None:
